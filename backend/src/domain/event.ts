@@ -1,0 +1,110 @@
+/**
+ * Events: what travels through Kafka, one JSON object per message.
+ *
+ * Invariant: a property event carries the whole state, so any event makes up for every lost or reordered one before
+ * it; only conflict records and claims are limited to what its transaction added. Content that this schema refuses is
+ * quarantined; a stamp is never refused for its time.
+ */
+
+import { z } from 'zod'
+import type { Acceptance, Claim } from './claim.ts'
+import { conflictSchema, stampSchema, type ConflictRecord } from './conflict.ts'
+import { fieldNames, fieldsSchema, isFieldName, type Fields } from './fields.ts'
+import type { PropertyState } from './property.ts'
+
+export const actorSchema = z.string().max(80).regex(/^[a-z0-9-]+\.[a-z0-9]+$/)
+const decimalSchema = z.string().regex(/^\d{1,20}$/)
+const lsnSchema = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/)
+
+/** How far an actor's writes are merged: its newest heartbeat that all partitions have passed. */
+const markSchema = z.object({ lsn: lsnSchema, xmin: decimalSchema, t: z.int().min(0) })
+export type Mark = z.infer<typeof markSchema>
+
+const acceptanceSchema = z.object({
+  property: z.int().min(1),
+  actor: actorSchema,
+  n: z.int().min(1),
+  fingerprint: z.string().max(100),
+  status: z.int(),
+  version: z.int().min(1),
+  etag: z.string().max(2000),
+  xid: decimalSchema,
+  t: z.int().min(0),
+}) satisfies z.ZodType<Acceptance>
+
+const claimSchema = z.object({
+  request_id: z.string().min(1).max(200),
+  acceptances: z.array(acceptanceSchema).min(1),
+})
+
+const propertyEventSchema = z.object({
+  schema: z.literal(1),
+  type: z.literal('property'),
+  actor: actorSchema,
+  property: z.looseObject({
+    id: z.int().min(1),
+    region_origin: z.string().max(40),
+    ...fieldsSchema.shape,
+  }),
+  vector: z.record(actorSchema, z.int().min(1)),
+  stamps: z.record(z.string(), stampSchema),
+  conflicts: z.array(conflictSchema),
+  claims: z.array(claimSchema),
+})
+
+const heartbeatSchema = z.object({
+  schema: z.literal(1),
+  type: z.literal('heartbeat'),
+  actor: actorSchema,
+  /** Commit LSN of the heartbeat; set by the relay. */
+  lsn: lsnSchema,
+  /** Every transaction id below it had ended when the heartbeat's statement began. */
+  xmin: decimalSchema,
+  /** µs since the epoch, on the actor's database clock. */
+  t: z.int().min(0),
+  /** Number of partitions that carry this heartbeat. */
+  partitions: z.int().min(1),
+  /** Start of the slot's lineage: a new value means that events may lie in a gap before it. */
+  since: z.string().max(100),
+  /** The actor's own watermarks of others. */
+  applied: z.record(actorSchema, markSchema),
+})
+
+const eventSchema = z.discriminatedUnion('type', [propertyEventSchema, heartbeatSchema])
+
+export interface PropertyEvent {
+  readonly type: 'property'
+  readonly actor: string
+  readonly state: PropertyState
+  readonly conflicts: readonly ConflictRecord[]
+  readonly claims: readonly Claim[]
+}
+
+export type Heartbeat = z.infer<typeof heartbeatSchema>
+export type MeridianEvent = PropertyEvent | Heartbeat
+
+/** @throws {z.ZodError | SyntaxError} if the text is no event of a known schema. */
+export function parseEvent(text: string): MeridianEvent {
+  const event = eventSchema.parse(JSON.parse(text))
+  if (event.type === 'heartbeat') return event
+  const { id, region_origin, ...members } = event.property
+  const fields = Object.fromEntries(fieldNames.map((name) => [name, members[name]])) as Fields
+  const extra = Object.fromEntries(Object.entries(members).filter(([name]) => !isFieldName(name)))
+  const state = { id, region_origin, fields, vector: event.vector, stamps: event.stamps, extra }
+  return { type: 'property', actor: event.actor, state, conflicts: event.conflicts, claims: event.claims }
+}
+
+/** The JSON text of a property event, as the write statement builds it in SQL. */
+export function encodePropertyEvent(event: Omit<PropertyEvent, 'type'>): string {
+  const { id, region_origin, fields, vector, stamps, extra } = event.state
+  return JSON.stringify({
+    schema: 1,
+    type: 'property',
+    actor: event.actor,
+    property: { id, region_origin, ...fields, ...extra },
+    vector,
+    stamps,
+    conflicts: event.conflicts,
+    claims: event.claims,
+  })
+}

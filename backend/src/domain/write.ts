@@ -1,0 +1,86 @@
+/**
+ * The decision about one client write. The SQL statement in `postgres/write-property.ts` takes the same decision
+ * under the row's lock; a property test holds the two equal.
+ *
+ * Invariant: every accepted write consumes exactly one dot, and stamps only what it changes.
+ */
+
+import { fieldNames, groups, type Fields } from './fields.ts'
+import { decodeEtag } from './etag.ts'
+import type { Acceptance } from './claim.ts'
+import type { PropertyState, PropertyView } from './property.ts'
+import { seedStamp, versionOf, type Stamp, type Vector } from './stamp.ts'
+
+/** What the client believes the state to be. All members that are present must hold; at least one is present. */
+export interface Guard {
+  readonly version?: number
+  /** The body's `etag`. */
+  readonly etag?: string
+  /** The strong ETags of `If-Match`, or '*' for any state. */
+  readonly ifMatch?: '*' | readonly string[]
+}
+
+export interface WriteRequest {
+  readonly id: number
+  readonly requestId: string
+  readonly fingerprint: string
+  readonly guard: Guard
+  readonly changes: Partial<Fields>
+}
+
+export type WriteOutcome =
+  | { readonly kind: 'accepted'; readonly property: PropertyView }
+  | { readonly kind: 'duplicate_request' | 'request_id_reused'; readonly original: Acceptance }
+  | { readonly kind: 'not_found' }
+  | { readonly kind: 'precondition_failed' | 'version_conflict'; readonly current: PropertyView }
+
+const sameVector = (a: Vector, b: Vector): boolean => {
+  const [entriesA, entriesB] = [Object.entries(a), Object.entries(b)]
+  return entriesA.length === entriesB.length && entriesA.every(([actor, n]) => b[actor] === n)
+}
+
+const matches = (vector: Vector, etag: string): boolean => {
+  const expected = decodeEtag(etag)
+  return expected !== undefined && sameVector(vector, expected)
+}
+
+/** Which guard fails against a state: `If-Match` is checked first (412), then `version` and the body's `etag` (409). */
+export function failedGuard(vector: Vector, guard: Guard): 'precondition_failed' | 'version_conflict' | undefined {
+  if (Array.isArray(guard.ifMatch) && !guard.ifMatch.some((etag: string) => matches(vector, etag))) {
+    return 'precondition_failed'
+  }
+  if (guard.version !== undefined && guard.version !== versionOf(vector)) return 'version_conflict'
+  if (guard.etag !== undefined && !matches(vector, guard.etag)) return 'version_conflict'
+  return undefined
+}
+
+/** Who accepts the write, and when (µs since the epoch, on the accepting database's clock). */
+export interface WriteContext {
+  readonly actor: string
+  readonly t: number
+}
+
+/** The state after an accepted write, or why it is refused. */
+export function decideWrite(
+  state: PropertyState,
+  request: Pick<WriteRequest, 'guard' | 'changes' | 'requestId'>,
+  { actor, t }: WriteContext,
+): PropertyState | 'precondition_failed' | 'version_conflict' {
+  const failed = failedGuard(state.vector, request.guard)
+  if (failed) return failed
+  const n = (state.vector[actor] ?? 0) + 1
+  const stamps: Record<string, Stamp> = { ...state.stamps }
+  for (const members of groups.values()) {
+    const changed = members.some(
+      (name) => name in request.changes && request.changes[name] !== state.fields[name],
+    )
+    if (!changed) continue
+    for (const name of members) {
+      stamps[name] = [(state.stamps[name] ?? seedStamp)[0] + 1, t, actor, n, request.requestId]
+    }
+  }
+  const fields = Object.fromEntries(
+    fieldNames.map((name) => [name, request.changes[name] ?? state.fields[name]]),
+  ) as Fields
+  return { ...state, fields, stamps, vector: { ...state.vector, [actor]: n } }
+}

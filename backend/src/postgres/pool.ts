@@ -1,0 +1,80 @@
+/**
+ * Connections to the region's PostgreSQL.
+ *
+ * Invariant: every wait on the database is bounded, on both ends of the connection. The sum of the pool's wait and the
+ * statement's stays below NGINX's read timeout, so a slow database answers as a clear 503 and only a hung process
+ * ever times out.
+ */
+
+import pg from 'pg'
+
+/** Longest wait for a free or new connection, ms. */
+export const poolWaitMs = 200
+/** Longest statement of a request, ms, enforced by the server. */
+export const statementTimeoutMs = 400
+/** Longest statement as seen from here, ms: covers a server that no longer answers. */
+export const queryTimeoutMs = 450
+
+const toNumber = (text: string): number => Number(text)
+const { INT8, NUMERIC } = pg.types.builtins
+const numericTypes = new Map<number, (text: string) => unknown>([
+  [INT8, toNumber],
+  [NUMERIC, toNumber],
+])
+
+/**
+ * int8 and numeric as JavaScript numbers: every such column of this schema is exact in a double (ids and versions
+ * below 2^53, prices below 2^53 / 100).
+ */
+export const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    numericTypes.get(oid) ?? pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+}
+
+/** The pool of request handlers. Idle connections that break are dropped and counted by `onError`. */
+export function createPool(
+  databaseUrl: string,
+  { max, onError }: { max: number; onError: (error: Error) => void },
+): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max,
+    types,
+    connectionTimeoutMillis: poolWaitMs,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: queryTimeoutMs,
+    idle_in_transaction_session_timeout: 3000,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    application_name: 'meridian-http',
+  })
+  // Without a listener, an idle connection that breaks would end the process.
+  pool.on('error', onError)
+  return pool
+}
+
+/** Longest wait for a new connection of a background service, ms. */
+const connectWaitMs = 3000
+
+/**
+ * One connection of a long-lived service. Its loss is reported through `lost`, which never rejects unobserved.
+ *
+ * @throws if the database cannot be reached within 3 s.
+ */
+export async function connect(
+  databaseUrl: string,
+  config: pg.ClientConfig & { application_name: string },
+): Promise<{ client: pg.Client; lost: Promise<Error> }> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    types,
+    connectionTimeoutMillis: connectWaitMs,
+    keepAlive: true,
+    ...config,
+  })
+  const { promise: lost, resolve } = Promise.withResolvers<Error>()
+  client.on('error', resolve)
+  client.on('end', () => resolve(new Error('the connection to PostgreSQL ended')))
+  await client.connect()
+  return { client, lost }
+}
