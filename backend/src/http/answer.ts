@@ -1,0 +1,37 @@
+/**
+ * Writes answers.
+ *
+ * Invariant: every answer is JSON with an exact content type and length, written in one piece, so there is no answer
+ * that breaks off in the middle. Node leaves out the body of an answer to HEAD.
+ */
+
+import type { Response } from 'express'
+import { problemBody, problemContentType, problemTable, type Problem } from './problems.ts'
+import { contextOf } from './request-context.ts'
+
+/** Seconds after which a client should try again; NGINX asks the other region at once. */
+const retryAfterSeconds = '1'
+
+type Headers = Readonly<Record<string, string>>
+
+export function sendJson(response: Response, status: number, body: object, headers: Headers = {}): void {
+  send(response, status, 'application/json; charset=utf-8', body, headers)
+}
+
+export function sendNotModified(response: Response, headers: Headers): void {
+  contextOf(response).outcome = 'not_modified'
+  response.writeHead(304, headers).end()
+}
+
+export function sendProblem(response: Response, problem: Problem): void {
+  const { status } = problemTable[problem.code]
+  contextOf(response).outcome = problem.code
+  const retry: Headers = status === 503 || status === 429 ? { 'Retry-After': retryAfterSeconds } : {}
+  send(response, status, problemContentType, problemBody(problem), { ...retry, ...problem.headers })
+}
+
+function send(response: Response, status: number, contentType: string, body: object, headers: Headers): void {
+  const text = JSON.stringify(body)
+  const length = Buffer.byteLength(text)
+  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': length, ...headers }).end(text)
+}

@@ -1,0 +1,63 @@
+/**
+ * The HTTP application.
+ *
+ * Invariant: every answer, also to what nobody foresaw, is JSON with a stable code and without a stack trace, and
+ * carries `X-Served-By` and `X-Failover`.
+ */
+
+import express, { type Application, type ErrorRequestHandler, type RequestHandler } from 'express'
+import type { Logger } from 'pino'
+import { sendProblem } from './answer.ts'
+import type { HttpDependencies } from './dependencies.ts'
+import { contextOf } from './request-context.ts'
+import { requestLog } from './request-log.ts'
+import { localRouter, regionRouter } from './routes.ts'
+import { UnavailableError } from './store.ts'
+
+/** The whole API over its dependencies; `startServer` in `server.ts` listens with it. */
+export function createHttpApp(dependencies: HttpDependencies): Application {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.disable('query parser')
+  app.enable('case sensitive routing')
+
+  app.use(requestLog(dependencies))
+  app.use(requireHost)
+  const router = regionRouter(dependencies)
+  for (const region of dependencies.regions) app.use(`/${region}`, router)
+  app.use(router)
+  app.use(localRouter(dependencies))
+  app.use(unknownPath(dependencies.regions))
+  app.use(answerError(dependencies.log))
+  return app
+}
+
+/** RFC 9110, 7.2. Here and not in Node's server, which would answer without a body. */
+const requireHost: RequestHandler = (request, response, next) => {
+  if (request.headers.host !== undefined || request.httpVersion !== '1.1') return next()
+  sendProblem(response, { code: 'invalid_header', detail: 'a Host header is required' })
+}
+
+function unknownPath(regions: readonly string[]): RequestHandler {
+  const detail = `no such path; regions are ${regions.join(', ')}`
+  return (_, response) => sendProblem(response, { code: 'unknown_path', detail })
+}
+
+function answerError(log: Logger): ErrorRequestHandler {
+  // Express knows an error handler by its four parameters.
+  return (error: unknown, request, response, _next) => {
+    if (response.headersSent) return void response.destroy()
+    if (error instanceof UnavailableError) {
+      // The request's own line says that it happened; an outage would repeat the cause a thousand times a second.
+      log.debug({ err: error }, 'dependency unavailable')
+      return sendProblem(response, { code: error.code, detail: error.message })
+    }
+    if (error instanceof URIError) {
+      return sendProblem(response, { code: 'invalid_path', detail: 'the path is not percent-encoded UTF-8' })
+    }
+    const { requestId, route } = contextOf(response)
+    log.error({ err: error, request_id: requestId, method: request.method, route }, 'request failed')
+    sendProblem(response, { code: 'internal_error', detail: 'this is a defect of the service, and logged' })
+  }
+}

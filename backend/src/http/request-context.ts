@@ -1,0 +1,27 @@
+/** What is known of one request while it is served, for its answer's headers and its log line. */
+
+import type { Response } from 'express'
+
+export interface RequestContext {
+  /** Region prefix of the path; undefined without a known one. */
+  readonly requestedRegion: string | undefined
+  readonly requestId: string | undefined
+  /** Template of the route, without the region. */
+  route: string
+  /** `ok`, `not_modified`, `aborted` or the code of the problem. */
+  outcome: string
+  /** Log lines of probes are written at debug level. */
+  probe: boolean
+}
+
+export const unmatchedRoute = 'unmatched'
+
+const contextKey = 'meridian'
+
+export function setContext(response: Response, context: RequestContext): void {
+  response.locals[contextKey] = context
+}
+
+export function contextOf(response: Response): RequestContext {
+  return response.locals[contextKey] as RequestContext
+}

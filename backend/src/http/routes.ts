@@ -1,0 +1,149 @@
+/**
+ * The table of routes, each answered with and without a region prefix.
+ *
+ * Invariant: any region answers for any prefix; that is what failover means. A route that reads or changes listings
+ * waits for readiness, those that tell about the region do not.
+ */
+
+import { Router, type Request, type Response } from 'express'
+import { sendJson, sendProblem } from './answer.ts'
+import type { HttpDependencies } from './dependencies.ts'
+import { parseId } from './headers.ts'
+import { getProperty, noSuchProperty, putProperty } from './properties.ts'
+import type { Problem } from './problems.ts'
+import { contextOf } from './request-context.ts'
+import { UnavailableError } from './store.ts'
+import { conflictView } from './views.ts'
+
+/** More open conflicts than this are not listed at once. */
+const conflictsMax = 100
+
+type Handler = (dependencies: HttpDependencies, request: Request, response: Response) => Promise<void>
+
+interface Route {
+  readonly path: string
+  readonly get: Handler
+  readonly put?: Handler
+  /** Refused until the region is ready. */
+  readonly data?: true
+  /** Asked by machines every second or so: not worth a log line. */
+  readonly probe?: true
+}
+
+const routes: readonly Route[] = [
+  { path: '/health', get: getHealth, probe: true },
+  { path: '/ready', get: getReady, probe: true },
+  { path: '/replication-lag', get: getLag },
+  { path: '/conflicts', get: getConflicts, data: true },
+  {
+    path: '/properties/:id',
+    get: ({ store }, request, response) => getProperty(store, request, response),
+    put: ({ store }, request, response) => putProperty(store, request, response),
+    data: true,
+  },
+  { path: '/properties/:id/conflicts', get: getConflictsOf, data: true },
+]
+
+/** Exact paths: `/Health` and `/health/` are other paths, in NGINX too. */
+const exact = { caseSensitive: true, strict: true }
+
+/** The routes that are also there under a region prefix. */
+export function regionRouter(dependencies: HttpDependencies): Router {
+  return routerOf(routes, dependencies)
+}
+
+/** The routes that are there without a prefix only, so never through NGINX. */
+export function localRouter(dependencies: HttpDependencies): Router {
+  return routerOf([{ path: '/metrics', get: getMetrics, probe: true }], dependencies)
+}
+
+function routerOf(table: readonly Route[], dependencies: HttpDependencies): Router {
+  const router = Router(exact)
+  for (const route of table) {
+    router.all(route.path, (request, response) => serve(route, dependencies, request, response))
+  }
+  return router
+}
+
+async function serve(
+  route: Route,
+  dependencies: HttpDependencies,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const context = contextOf(response)
+  context.route = route.path
+  context.probe = route.probe ?? false
+  const handlers: Readonly<Record<string, Handler | undefined>> = {
+    GET: route.get,
+    HEAD: route.get,
+    PUT: route.put,
+  }
+  const handler = Object.hasOwn(handlers, request.method) ? handlers[request.method] : undefined
+  if (!handler) return sendProblem(response, wrongMethod(route, request.method))
+  if (route.data) {
+    const readiness = dependencies.readiness()
+    if (!readiness.ready) return sendProblem(response, readiness)
+  }
+  await handler(dependencies, request, response)
+}
+
+function wrongMethod(route: Route, method: string): Problem {
+  const allow = route.put ? 'GET, HEAD, PUT' : 'GET, HEAD'
+  return { code: 'method_not_allowed', detail: `${method} is not one of ${allow}`, headers: { Allow: allow } }
+}
+
+/** Whether the database answers: Kafka being down does not make a region unhealthy, it goes on serving. */
+async function getHealth(dependencies: HttpDependencies, _: Request, response: Response): Promise<void> {
+  const problem = await probeDatabase(dependencies)
+  if (problem) return sendProblem(response, problem)
+  const { region } = dependencies
+  sendJson(response, 200, { status: 'ok', region, uptime_seconds: Math.round(process.uptime()) })
+}
+
+/** Whether this backend can take traffic. */
+async function getReady(dependencies: HttpDependencies, _: Request, response: Response): Promise<void> {
+  const { region } = dependencies
+  const readiness = dependencies.readiness()
+  const problem = readiness.ready ? await probeDatabase(dependencies) : readiness
+  if (problem) return sendProblem(response, { ...problem, extensions: { region } })
+  sendJson(response, 200, { status: 'ready', region })
+}
+
+async function probeDatabase({ region, probe, log }: HttpDependencies): Promise<Problem | undefined> {
+  try {
+    await probe()
+    return undefined
+  } catch (error) {
+    log.debug({ err: error }, 'database probe failed')
+    const detail = error instanceof UnavailableError ? error.message : 'the database does not answer'
+    return { code: 'database_unavailable', detail, extensions: { region } }
+  }
+}
+
+async function getLag({ lag }: HttpDependencies, _: Request, response: Response): Promise<void> {
+  sendJson(response, 200, await lag())
+}
+
+async function getConflicts({ store }: HttpDependencies, _: Request, response: Response): Promise<void> {
+  const records = await store.openConflicts(conflictsMax)
+  sendJson(response, 200, { conflicts: records.map(conflictView) })
+}
+
+async function getConflictsOf(
+  { store }: HttpDependencies,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const id = parseId(request.params['id'])
+  if ('problem' in id) return sendProblem(response, id.problem)
+  const records = await store.conflictsOf(id.value)
+  if (!records) return sendProblem(response, noSuchProperty(id.value))
+  sendJson(response, 200, { conflicts: records.map(conflictView) })
+}
+
+async function getMetrics({ metrics }: HttpDependencies, _: Request, response: Response): Promise<void> {
+  const text = await metrics.text()
+  const headers = { 'Content-Type': metrics.contentType, 'Content-Length': Buffer.byteLength(text) }
+  response.writeHead(200, headers).end(text)
+}

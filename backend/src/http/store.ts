@@ -1,0 +1,31 @@
+/**
+ * What the HTTP layer needs of the database, and how a dependency says that it cannot serve.
+ *
+ * Invariant: outcomes that a client can cause are returned; only failures that the client has no part in are thrown,
+ * as `UnavailableError` if a retry can help. Anything else that is thrown is a defect and answered 500.
+ */
+
+import type { ConflictRecord } from '../domain/conflict.ts'
+import type { PropertyView } from '../domain/property.ts'
+import type { WriteOutcome, WriteRequest } from '../domain/write.ts'
+import type { UnavailableCode } from './problems.ts'
+
+export interface PropertyStore {
+  read(id: number): Promise<PropertyView | undefined>
+  write(request: WriteRequest): Promise<WriteOutcome>
+  /** Unresolved records, newest first. */
+  openConflicts(limit: number): Promise<readonly ConflictRecord[]>
+  /** Every record of one property, newest first; undefined if there is no such property. */
+  conflictsOf(id: number): Promise<readonly ConflictRecord[] | undefined>
+}
+
+/** A dependency cannot answer now. `detail` reaches the client: no addresses, no credentials, no SQL. */
+export class UnavailableError extends Error {
+  override readonly name = 'UnavailableError'
+  readonly code: UnavailableCode
+
+  constructor(code: UnavailableCode, detail: string, options?: { readonly cause: unknown }) {
+    super(detail, options)
+    this.code = code
+  }
+}
