@@ -4,7 +4,7 @@
  * its group live on (NGINX's workers after their master was killed), only those are taken that work in the
  * part's own folder.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { findProcess, listProcesses, processTree, signal, workingFolder } from './process-table.ts'
 import type { ProcessInfo } from './process-table.ts'
 import { waitUntil } from './wait.ts'
@@ -47,6 +47,29 @@ export async function killAll(processes: ProcessInfo[]): Promise<void> {
     intervalMs: 5,
     what: () => `processes ${processes.map((info) => info.pid).join(', ')} to be gone after SIGKILL`,
   })
+}
+
+/** Takes a lock unless a living process holds it. It appears with its holder's pid in it, hence the link. */
+export function takeLock(lock: string): boolean {
+  if (existsSync(lock)) {
+    if (readPidFile(lock)) return false
+    rmSync(lock, { force: true })
+  }
+  const mine = `${lock}.${process.pid}`
+  writePidFile(mine, process.pid)
+  try {
+    linkSync(mine, lock)
+    return true
+  } catch {
+    return false
+  } finally {
+    rmSync(mine, { force: true })
+  }
+}
+
+/** Gives the lock back if this process holds it. */
+export function releaseLock(lock: string): void {
+  if (readPidFile(lock)?.pid === process.pid) rmSync(lock, { force: true })
 }
 
 function leftovers(record: PidRecord, folder: string, leaderLives: boolean): ProcessInfo[] {

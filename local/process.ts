@@ -50,6 +50,9 @@ export class ManagedProcess implements Part {
   readonly #pidFile: string
   #child: ChildProcess | undefined
   #exited: Promise<string> = Promise.resolve('it was not started')
+  /** Settles when the way to the spawn is over; a stop that comes before then cancels it. */
+  #spawning: Promise<void> = Promise.resolve()
+  #cancelled = false
 
   constructor(spec: ProcessSpec) {
     this.name = spec.name
@@ -66,7 +69,9 @@ export class ManagedProcess implements Part {
   async start(): Promise<void> {
     const { name, startTimeoutMs, probe } = this.#spec
     if (this.#child) throw new Error(`${name} is running already`)
-    await this.#spawn()
+    this.#cancelled = false
+    this.#spawning = this.#spawn()
+    await this.#spawning
     const exit = { reason: undefined as string | undefined }
     void this.#exited.then((reason) => {
       exit.reason = reason
@@ -88,16 +93,20 @@ export class ManagedProcess implements Part {
     }
   }
 
-  async stop(): Promise<void> {
+  async stop(timeoutMs = this.#spec.stopTimeoutMs): Promise<void> {
+    this.#cancelled = true
+    await settlesWithin(this.#spawning, timeoutMs)
     const child = this.#child
     if (!child?.pid) return this.kill()
     child.ref()
     this.resume()
     signal(child.pid, this.#spec.stopSignal)
-    if (!(await settlesWithin(this.#exited, this.#spec.stopTimeoutMs))) await this.kill()
+    if (await settlesWithin(this.#exited, timeoutMs)) await sweepPidFile(this.#pidFile, this.#spec.dir)
+    else await this.kill()
   }
 
   async kill(): Promise<void> {
+    this.#cancelled = true
     const child = this.#child
     if (child?.pid) {
       child.ref()
@@ -135,6 +144,7 @@ export class ManagedProcess implements Part {
     mkdirSync(dir, { recursive: true })
     await sweepPidFile(this.#pidFile, dir)
     await this.#spec.prepare?.()
+    if (this.#cancelled) throw new Error(`${name} was stopped while it started`)
     try {
       await waitUntil(() => isPortFree(port, host), { timeoutMs: portFreeTimeoutMs, what: 'the port' })
     } catch (error) {

@@ -4,11 +4,11 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { cacheFolder, projectRoot } from '../paths.ts'
-import { readPidFile, writePidFile } from '../pid-file.ts'
+import { releaseLock, takeLock } from '../pid-file.ts'
 import { ensureTool, seconds } from '../tools.ts'
 import type { Progress } from '../tools.ts'
 import { waitUntil } from '../wait.ts'
@@ -31,7 +31,7 @@ export async function ensureKafkaJars(progress: Progress): Promise<string> {
   try {
     if (!isComplete()) await fetchJars(home, version, digest, progress)
   } finally {
-    if (readPidFile(lock)?.pid === process.pid) rmSync(lock, { force: true })
+    releaseLock(lock)
   }
   return join(home, 'libs')
 }
@@ -63,22 +63,4 @@ async function fetchJars(home: string, version: string, digest: string, progress
 function readStamp(home: string): string | undefined {
   const stamp = join(home, 'complete')
   return existsSync(stamp) ? readFileSync(stamp, 'utf8') : undefined
-}
-
-/** Takes the lock unless a living process holds it. It appears with its holder's pid in it, hence the link. */
-function takeLock(lock: string): boolean {
-  if (existsSync(lock)) {
-    if (readPidFile(lock)) return false
-    rmSync(lock, { force: true })
-  }
-  const mine = `${lock}.${process.pid}`
-  writePidFile(mine, process.pid)
-  try {
-    linkSync(mine, lock)
-    return true
-  } catch {
-    return false
-  } finally {
-    rmSync(mine, { force: true })
-  }
 }

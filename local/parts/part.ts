@@ -6,8 +6,8 @@ export interface Part {
   readonly logFile: string
   /** Resolves when the part serves; rejects with the tail of its log when it does not in time. */
   start(): Promise<void>
-  /** Stops it in order, within a bound, after which it is killed. */
-  stop(): Promise<void>
+  /** Stops it in order; after `timeoutMs` (each part has its default) it is killed. */
+  stop(timeoutMs?: number): Promise<void>
   /** SIGKILL of all its processes; resolves when they are gone. */
   kill(): Promise<void>
   /** SIGSTOP of all its processes: alive for the system, silent for everybody else. */

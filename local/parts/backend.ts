@@ -1,0 +1,64 @@
+/** A backend process of one region. */
+import { join } from 'node:path'
+import { projectRoot } from '../paths.ts'
+import { freePort } from '../ports.ts'
+import { ManagedProcess } from '../process.ts'
+import { answers } from './http-probe.ts'
+import type { Part } from './part.ts'
+
+export type BackendOptions = {
+  name: string
+  dir: string
+  region: string
+  port?: number
+  portSetting?: string
+  databaseUrl: string
+  brokers: string
+  /** Further settings of the backend, e.g. LOG_LEVEL. */
+  env?: Record<string, string | undefined>
+  /** The program to run instead of the backend, for tests of the local run itself. */
+  entry?: string
+}
+
+const host = '127.0.0.1'
+const startTimeoutMs = 60_000
+const stopTimeoutMs = 10_000
+
+/** Creates the part; nothing runs before `start()`. */
+export async function createBackend(options: BackendOptions): Promise<Part & { url: string }> {
+  const { name, dir, region, databaseUrl, brokers, env = {} } = options
+  const port = options.port ?? (await freePort())
+  const url = `http://${host}:${port}`
+  const entry = options.entry ?? join(projectRoot, 'backend/src/main.ts')
+  const part = new ManagedProcess({
+    name,
+    dir,
+    port,
+    host,
+    portSetting: options.portSetting,
+    command: () => ({
+      file: process.execPath,
+      args: [entry],
+      env: {
+        ...callerEnvironment(),
+        ...env,
+        REGION: region,
+        HOST: host,
+        PORT: String(port),
+        DATABASE_URL: databaseUrl,
+        KAFKA_BROKERS: brokers,
+      },
+    }),
+    stopSignal: 'SIGTERM',
+    stopTimeoutMs,
+    startTimeoutMs,
+    probe: () => answers(`${url}/ready`),
+  })
+  return Object.assign(part, { url })
+}
+
+/** The caller's environment without what would reach into the backend unseen: npm's, node:test's and libpq's variables. */
+function callerEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([key]) => !/^(npm_|NODE_TEST_|NODE_V8_|PG)/.test(key))
+  return Object.fromEntries(kept)
+}
