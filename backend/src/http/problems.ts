@@ -84,6 +84,11 @@ export const problemTable = {
    * issue a version twice. Cure: the operator re-initialises the region.
    */
   incarnation_mismatch: { status: 503, title: 'Database is another incarnation' },
+  /**
+   * The region's replication slot is gone, so accepted writes would never leave the region. Cause: it was dropped, or
+   * Kafka was away until `max_slot_wal_keep_size` was used up. Cure: the operator re-initialises the region.
+   */
+  slot_lost: { status: 503, title: 'Replication slot is lost' },
 
   /** A defect of this service. The log has the stack under the same request id. */
   internal_error: { status: 500, title: 'Internal error' },
@@ -92,7 +97,12 @@ export const problemTable = {
 export type ProblemCode = keyof typeof problemTable
 
 /** What a dependency reports when it cannot serve. */
-export type UnavailableCode = 'overloaded' | 'database_unavailable' | 'not_ready' | 'incarnation_mismatch'
+export type UnavailableCode =
+  | 'overloaded'
+  | 'database_unavailable'
+  | 'not_ready'
+  | 'incarnation_mismatch'
+  | 'slot_lost'
 
 export interface MemberError {
   readonly member: string

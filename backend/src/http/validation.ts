@@ -39,12 +39,17 @@ export interface PropertyPut {
   readonly changes: Partial<Fields>
 }
 
+/** The first thing that is wrong with each member. */
 function memberErrors(issues: readonly z.core.$ZodIssue[]): readonly MemberError[] {
-  return issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ member: key.slice(0, memberNameMax), detail: 'Unknown member' }))
-      : [{ member: String(issue.path[0] ?? ''), detail: issue.message }],
-  )
+  const errors = new Map<string, string>()
+  for (const issue of issues) {
+    const unknown = issue.code === 'unrecognized_keys'
+    for (const name of unknown ? issue.keys : [String(issue.path[0] ?? '')]) {
+      const member = name.slice(0, memberNameMax)
+      if (!errors.has(member)) errors.set(member, unknown ? 'Unknown member' : issue.message)
+    }
+  }
+  return [...errors].map(([member, detail]) => ({ member, detail }))
 }
 
 function invalidBody(errors: readonly MemberError[]): Checked<never> {

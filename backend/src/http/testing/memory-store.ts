@@ -4,13 +4,13 @@
  * Only the HTTP layer is tested against it: the tests of the statements and of the whole system use a real database.
  */
 
-import type { Acceptance } from '../domain/claim.ts'
-import type { ConflictRecord } from '../domain/conflict.ts'
-import { fieldNames, type Fields } from '../domain/fields.ts'
-import { viewOf, type PropertyState, type PropertyView } from '../domain/property.ts'
-import { seedStamp, seedTime } from '../domain/stamp.ts'
-import { decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
-import type { PropertyStore } from './store.ts'
+import type { Acceptance } from '../../domain/claim.ts'
+import type { ConflictRecord } from '../../domain/conflict.ts'
+import { fieldNames, type Fields } from '../../domain/fields.ts'
+import { viewOf, type PropertyState, type PropertyView } from '../../domain/property.ts'
+import { seedStamp, seedTime } from '../../domain/stamp.ts'
+import { decideWrite, type WriteOutcome, type WriteRequest } from '../../domain/write.ts'
+import type { PropertyStore } from '../store.ts'
 
 const seedFields: Fields = {
   price: 1_000_000,

@@ -1,0 +1,186 @@
+/**
+ * The listening server of an HTTP application, and how it stops.
+ *
+ * Invariant: a request that has been read is answered, also while the server drains: an answer that is cut off makes
+ * the client ask whether its write has happened. Every wait for a client is bounded, and what is no HTTP is refused
+ * as a problem too.
+ */
+
+import { createServer, STATUS_CODES, type Server, type RequestListener, type ServerResponse } from 'node:http'
+import { Server as NetServer, type AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { problemBody, problemContentType, problemTable, type Problem } from './problems.ts'
+
+const headerBytesMax = 16 * 1024
+const headersTimeoutMs = 10_000
+const requestTimeoutMs = 15_000
+/** How often the two timeouts above are looked at; Node's default of 30 s would make them 40 and 45 s. */
+const timeoutCheckMs = 1000
+/** Above the 60 s for which NGINX keeps an idle upstream connection, so that NGINX is the one that closes it. */
+const keepAliveTimeoutMs = 75_000
+/** A draining server still answers on idle connections for this long: a request may be on its way. */
+const idleGraceMs = 500
+/** A refused connection is read off for this long before it is closed. */
+const lingerMs = 500
+/** After this long a draining server cuts what is left. */
+const drainMaxMs = 8000
+
+export interface ServerOptions {
+  readonly host: string
+  /** 0 for any free port. */
+  readonly port: number
+  /** For `X-Served-By` on answers that the application never sees. */
+  readonly region: string
+  readonly log: Logger
+}
+
+export interface RunningServer {
+  readonly port: number
+  /** Takes no further connection, answers what has been asked, and resolves when every connection is closed. */
+  drain(): Promise<void>
+}
+
+/** Starts listening; rejects if the address cannot be bound. */
+export async function startServer(app: RequestListener, options: ServerOptions): Promise<RunningServer> {
+  const server = createServer({
+    maxHeaderSize: headerBytesMax,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: timeoutCheckMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    // The application answers a missing Host itself, with a body.
+    requireHostHeader: false,
+  })
+  server.maxRequestsPerSocket = 0
+  const traffic = new Traffic()
+  server.on('request', (_, response) => traffic.add(response))
+  server.on('request', app)
+  server.on('checkExpectation', (_, response: ServerResponse) => {
+    traffic.add(response)
+    const refusal = rawAnswer(options.region, {
+      code: 'expectation_failed',
+      detail: 'Expect is not supported',
+    })
+    response.writeHead(refusal.status, refusal.headers).end(refusal.text)
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    options.log.debug({ err: error }, 'not a valid request')
+    refuseBytes(error, socket, traffic, options.region)
+  })
+  await listen(server, options)
+  let drained: Promise<void> | undefined
+  return {
+    port: (server.address() as AddressInfo).port,
+    drain: () => (drained ??= drain(server, traffic)),
+  }
+}
+
+function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+/** The answers that are owed. */
+class Traffic {
+  readonly #open = new Set<ServerResponse>()
+  /** Connections whose bytes were refused. */
+  readonly refused = new WeakSet<Duplex>()
+  readonly #latest = new WeakMap<Duplex, ServerResponse>()
+  #closing = false
+
+  add(response: ServerResponse): void {
+    this.#open.add(response)
+    if (response.socket) this.#latest.set(response.socket, response)
+    if (this.#closing) response.shouldKeepAlive = false
+    response.once('close', () => this.#open.delete(response))
+  }
+
+  latestOn(socket: Duplex): ServerResponse | undefined {
+    return this.#latest.get(socket)
+  }
+
+  /** From now on every answer tells its client to go elsewhere (`Connection: close`). */
+  closeConnections(): void {
+    this.#closing = true
+    for (const response of this.#open) response.shouldKeepAlive = false
+  }
+}
+
+async function drain(server: Server, traffic: Traffic): Promise<void> {
+  // Node's own http close() also destroys idle connections at once, on which a request may be on its way.
+  const closed = new Promise<void>((resolve) => {
+    NetServer.prototype.close.call(server, () => resolve())
+  })
+  traffic.closeConnections()
+  const timers = new AbortController()
+  const after = (milliseconds: number, act: () => void) =>
+    sleep(milliseconds, undefined, { signal: timers.signal }).then(act, () => undefined)
+  void after(idleGraceMs, () => server.closeIdleConnections())
+  void after(drainMaxMs, () => server.closeAllConnections())
+  await closed
+  timers.abort()
+  // Not listening any more, this only stops Node's timer of the timeouts.
+  server.close(() => undefined)
+}
+
+/** Answers bytes that Node's parser refused, unless that would cut into another answer on the same connection. */
+function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex, traffic: Traffic, region: string): void {
+  // Each further chunk of the same bytes is reported again.
+  if (traffic.refused.has(socket)) return
+  traffic.refused.add(socket)
+  const answer = () => {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    socket.end(rawResponse(rawAnswer(region, problemOfParser(error.code))))
+    // Closing with unread input resets the connection, and the answer would be lost with it.
+    const timer = setTimeout(() => socket.destroy(), lingerMs)
+    socket.once('close', () => clearTimeout(timer))
+  }
+  const latest = traffic.latestOn(socket)
+  const idle = !latest || (latest.writableFinished && latest.req.complete)
+  const waitsForBody = latest && !latest.headersSent && !latest.req.complete
+  if (idle || waitsForBody) answer()
+  else if (latest.req.complete) latest.once('finish', answer)
+  else socket.destroy()
+}
+
+function problemOfParser(code: string | undefined): Problem {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { code: 'headers_too_large', detail: `request line and headers exceed ${headerBytesMax} bytes` }
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { code: 'request_timeout', detail: 'the request did not arrive completely in time' }
+    default:
+      return { code: 'bad_request', detail: 'the bytes are not a valid HTTP/1.1 request' }
+  }
+}
+
+interface RawAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+
+function rawAnswer(region: string, problem: Problem): RawAnswer {
+  const text = JSON.stringify(problemBody(problem))
+  const headers = {
+    'X-Served-By': region,
+    'X-Failover': 'false',
+    'Cache-Control': 'no-store',
+    'Content-Type': problemContentType,
+    'Content-Length': String(Buffer.byteLength(text)),
+    Connection: 'close',
+  }
+  return { status: problemTable[problem.code].status, headers, text }
+}
+
+function rawResponse({ status, headers, text }: RawAnswer): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  return [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, ...lines, '', text].join('\r\n')
+}
