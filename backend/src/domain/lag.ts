@@ -8,6 +8,24 @@
  * slow clock, as it would be by taking the smallest delay that was seen.
  */
 
+import type { Mark } from './event.ts'
+import { formatTime } from './property.ts'
+
+/** Another region's actor, as its heartbeats describe it. */
+export interface Source {
+  readonly actor: string
+  readonly region: string
+  readonly since: string
+  /** Time of the newest heartbeat from any partition, µs, source clock. */
+  readonly heartbeat_at: number
+  readonly offset_lower: number | null
+  readonly offset_upper: number | null
+  readonly applied: Readonly<Record<string, Mark>>
+  readonly watermark: Mark | null
+  /** Why the watermark is frozen, if it is. */
+  readonly gap: string | null
+}
+
 /** Bounds of (source clock − our clock), in µs. null = not known yet. */
 export interface OffsetBounds {
   readonly lower: number | null
@@ -42,4 +60,87 @@ export function clockOffset({ lower, upper }: OffsetBounds): number {
 export function lagSeconds(watermarkAt: number, now: number, bounds: OffsetBounds): number {
   const age = now - (watermarkAt - clockOffset(bounds))
   return age <= heartbeatFreshUs ? 0 : age / 1e6
+}
+
+export interface SourceLag {
+  /** null until the first heartbeat has come through every partition. */
+  readonly lag_seconds: number | null
+  readonly actor: string | null
+  /** Everything that the source acknowledged before this time, on its own clock, is merged here. */
+  readonly watermark_at: string | null
+  /** Correction for the source's clock that the lag contains. */
+  readonly clock_offset_seconds: number | null
+  /** Why events may be missing and the watermark is frozen; null if none are. */
+  readonly gap: string | null
+}
+
+const unknownSource: SourceLag = {
+  lag_seconds: null,
+  actor: null,
+  watermark_at: null,
+  clock_offset_seconds: null,
+  gap: null,
+}
+
+/** The newest actor of each region: a rebuilt region's old actor has nothing more to say. */
+export function newestSources(sources: readonly Source[]): ReadonlyMap<string, Source> {
+  const newest = new Map<string, Source>()
+  for (const source of sources) {
+    const known = newest.get(source.region)
+    if (!known || source.heartbeat_at > known.heartbeat_at) newest.set(source.region, source)
+  }
+  return newest
+}
+
+function sourceLag(source: Source, now: number): SourceLag {
+  const bounds = { lower: source.offset_lower, upper: source.offset_upper }
+  const { watermark, actor, gap } = source
+  return {
+    lag_seconds: watermark && lagSeconds(watermark.t, now, bounds),
+    actor,
+    watermark_at: watermark && formatTime(watermark.t),
+    clock_offset_seconds: clockOffset(bounds) / 1e6,
+    gap,
+  }
+}
+
+/** How far `region` is behind each other region, and behind the furthest; null if one of them is unknown. */
+export function lagReport(
+  region: string,
+  regions: readonly string[],
+  sources: readonly Source[],
+  now: number,
+): { region: string; lag_seconds: number | null; sources: Record<string, SourceLag> } {
+  const newest = newestSources(sources)
+  const lags = regions
+    .filter((other) => other !== region)
+    .map((other): [string, SourceLag] => {
+      const source = newest.get(other)
+      return [other, source ? sourceLag(source, now) : unknownSource]
+    })
+  const seconds = lags.map(([, lag]) => lag.lag_seconds)
+  return {
+    region,
+    lag_seconds: seconds.includes(null) ? null : Math.max(0, ...seconds.map(Number)),
+    sources: Object.fromEntries(lags),
+  }
+}
+
+/**
+ * The time (µs) before which every region has merged every other region's writes, as far as is known here; undefined
+ * while a region has not reported on all others.
+ */
+export function mergedEverywhereAt(
+  ownActor: string,
+  regions: readonly string[],
+  sources: readonly Source[],
+): number | undefined {
+  const newest = newestSources(sources)
+  const actors = [ownActor, ...[...newest.values()].map(({ actor }) => actor)]
+  if (actors.length < regions.length) return undefined
+  const times = [...newest.values()].flatMap((observer) => [
+    observer.watermark?.t,
+    ...actors.filter((actor) => actor !== observer.actor).map((actor) => observer.applied[actor]?.t),
+  ])
+  return times.includes(undefined) ? undefined : Math.min(...times.map(Number))
 }

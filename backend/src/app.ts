@@ -1,0 +1,208 @@
+/**
+ * The one place where the parts of a region server are constructed and wired.
+ *
+ * Life: the HTTP server listens at once and answers 503 `not_ready`; the database is prepared; then relay, applier
+ * and housekeeping run under the supervisor until the process is told to stop.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { Logger } from 'pino'
+import { clusterOf, type Config } from './config.ts'
+import { lagReport, mergedEverywhereAt } from './domain/lag.ts'
+import { createHttpApp } from './http/app.ts'
+import type { Readiness } from './http/dependencies.ts'
+import { startServer } from './http/server.ts'
+import { UnavailableError } from './http/store.ts'
+import type { TopicSettings } from './kafka/topic.ts'
+import { createPool } from './postgres/pool.ts'
+import { prepareDatabase, verifyIncarnation, type Incarnation, type Prepared } from './postgres/prepare-database.ts'
+import { pruneBatchMax, pruneClaims } from './postgres/prune-claims.ts'
+import { readSlotHealth } from './postgres/read-slot-health.ts'
+import { readSources } from './postgres/read-sources.ts'
+import { createRegionStore, orUnavailable } from './region-store.ts'
+import { Applier } from './replication/applier.ts'
+import { Relay } from './replication/relay.ts'
+import { createMetrics } from './runtime/metrics.ts'
+import { sleep, supervise, type Service } from './runtime/service.ts'
+
+/** How often the database's identity and slot are looked at again, ms. */
+const verifyIntervalMs = 5000
+const pruneIntervalMs = 10_000
+const seedsFolder = new URL('../../seeds/', import.meta.url)
+
+export interface RunningApp {
+  readonly port: number
+  /** Finishes what is under way and stops; bounded. */
+  stop(): Promise<void>
+}
+
+export async function startApp(config: Config, log: Logger): Promise<RunningApp> {
+  const { REGION: region, REGIONS: regions, DATABASE_URL: databaseUrl } = config
+  const now = (): number => Date.now()
+  const metrics = createMetrics(region)
+  const pool = createPool(databaseUrl, {
+    max: config.DATABASE_POOL_MAX,
+    onError: () => metrics.idleConnectionErrors.inc(),
+  })
+  const stop = new AbortController()
+  let readiness: Readiness = { ready: false, code: 'not_ready', detail: 'The database is being prepared.' }
+  let incarnation: Incarnation | undefined
+  let relay: Relay | undefined
+
+  const topicOn = (brokers: string): TopicSettings => ({
+    brokers,
+    topic: config.KAFKA_TOPIC,
+    partitions: config.KAFKA_TOPIC_PARTITIONS,
+    replicationFactor: config.KAFKA_REPLICATION_FACTOR,
+    retentionMs: config.KAFKA_TOPIC_RETENTION_MS,
+  })
+
+  const lag = () =>
+    orUnavailable(async () => {
+      const known = await readSources(pool)
+      return lagReport(region, regions, known.sources, known.now)
+    })
+
+  const http = createHttpApp({
+    region,
+    regions,
+    store: createRegionStore(pool, () => {
+      if (readiness.ready && incarnation) return incarnation.actor
+      throw new UnavailableError('not_ready', 'This region does not accept writes yet.')
+    }),
+    readiness: () => readiness,
+    probe: async () => {
+      await pool.query('SELECT 1')
+    },
+    lag,
+    metrics: {
+      contentType: metrics.registry.contentType,
+      text: async () => {
+        await refreshGauges()
+        return metrics.registry.metrics()
+      },
+      observeRequest: (route, method, status, outcome, seconds) => {
+        metrics.requests.inc({ method, route, status, outcome })
+        metrics.requestSeconds.observe({ method, route }, seconds)
+      },
+    },
+    log,
+    now: () => performance.now(),
+  })
+
+  /** Gauges that are read from the database are read when they are asked for; absent if it does not answer. */
+  async function refreshGauges(): Promise<void> {
+    metrics.relayQueueBytes.set(relay?.backlog?.bytes ?? 0)
+    metrics.relayConfirmedAgeSeconds.set(relay?.backlog?.seconds ?? 0)
+    metrics.lagSeconds.reset()
+    metrics.slotRetainedBytes.reset()
+    metrics.slotSafeBytes.reset()
+    try {
+      for (const [source, { lag_seconds }] of Object.entries((await lag()).sources)) {
+        if (lag_seconds !== null) metrics.lagSeconds.set({ source }, lag_seconds)
+      }
+      const slot = incarnation && (await readSlotHealth(pool, incarnation.slot))
+      if (slot) {
+        metrics.slotRetainedBytes.set(slot.retained_bytes)
+        if (slot.safe_bytes !== null) metrics.slotSafeBytes.set(slot.safe_bytes)
+      }
+    } catch (error) {
+      log.debug({ err: error }, 'gauges of the database are missing')
+    }
+  }
+
+  /** Prepares the database, then runs what needs it until the process stops or the incarnation no longer holds. */
+  const replication: Service = {
+    id: 'replication',
+    async run(signal) {
+      const prepared = await prepareDatabase({
+        databaseUrl,
+        region,
+        migrationsFolder: fileURLToPath(new URL('migrations', seedsFolder)),
+        readSeeds: () => readFile(new URL('properties.json', seedsFolder), 'utf8'),
+        newUnique: () => BigInt(`0x${randomBytes(5).toString('hex')}`).toString(36).padStart(8, '0'),
+      })
+      setReadiness(prepared)
+      if (prepared.kind !== 'ready') return sleep(verifyIntervalMs, signal)
+      incarnation = prepared.incarnation
+      log.info({ actor: incarnation.actor, since: incarnation.since }, 'ready')
+      return supervise(servicesOf(incarnation), signal, supervisorOptions)
+    },
+  }
+
+  /** A database that was restored under a running server stays refused until the server starts anew. */
+  function setReadiness(prepared: Prepared): void {
+    if (!readiness.ready && readiness.code === 'incarnation_mismatch') return
+    if (prepared.kind === 'ready') {
+      readiness = { ready: true }
+      return
+    }
+    const { kind: code, detail } = prepared
+    if (readiness.ready || readiness.code !== code) log.fatal({ code, detail }, 'this region must not accept writes')
+    readiness = { ready: false, code, detail }
+  }
+
+  function servicesOf({ actor }: Incarnation): Service[] {
+    const common = { databaseUrl, metrics, log }
+    const clusters = new Set(regions.map((source) => clusterOf(config, source)))
+    relay = new Relay({
+      ...common,
+      pool,
+      incarnation: incarnation as Incarnation,
+      topic: topicOn(clusterOf(config, region)),
+      now,
+    })
+    const onRestored = (detail: string): void => setReadiness({ kind: 'incarnation_mismatch', detail })
+    return [
+      relay,
+      ...[...clusters].map((brokers) => new Applier({ ...common, actor, topic: topicOn(brokers), onRestored })),
+      verification,
+      housekeeping(actor),
+    ]
+  }
+
+  /** Looks whether the database is still the one that this server began with. */
+  const verification: Service = {
+    id: 'verification',
+    async run(signal) {
+      while (!signal.aborted) {
+        setReadiness(await verifyIncarnation(pool, region))
+        await sleep(verifyIntervalMs, signal)
+      }
+    },
+  }
+
+  const housekeeping = (actor: string): Service => ({
+    id: 'housekeeping',
+    async run(signal) {
+      while (!signal.aborted) {
+        const horizon = mergedEverywhereAt(actor, regions, (await readSources(pool)).sources)
+        const pruned = horizon === undefined ? 0 : await pruneClaims(pool, horizon)
+        metrics.claimsPruned.inc(pruned)
+        if (pruned < pruneBatchMax) await sleep(pruneIntervalMs, signal)
+      }
+    },
+  })
+
+  const supervisorOptions = {
+    log,
+    now,
+    sleep,
+    onRestart: (service: string) => metrics.serviceRestarts.inc({ service }),
+  }
+
+  const server = await startServer(http, { host: config.HOST, port: config.PORT, region, log })
+  log.info({ port: server.port }, 'listening')
+  const running = supervise([replication], stop.signal, supervisorOptions)
+  return {
+    port: server.port,
+    async stop() {
+      await server.drain()
+      stop.abort()
+      await Promise.race([running, sleep(2000)])
+      await Promise.race([pool.end(), sleep(500)])
+    },
+  }
+}

@@ -1,0 +1,29 @@
+/** Entry of the region server: configuration, logger, start, and an orderly stop on SIGTERM and SIGINT. */
+
+import closeWithGrace from 'close-with-grace'
+import { pino } from 'pino'
+import { startApp } from './app.ts'
+import { readConfig, type Config } from './config.ts'
+
+/** Longest orderly stop, ms; longer than a drain, shorter than a container's grace. */
+const stopTimeoutMs = 9500
+
+function configOrExit(): Config {
+  try {
+    return readConfig(process.env)
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    return process.exit(78) // EX_CONFIG of sysexits(3)
+  }
+}
+
+const config = configOrExit()
+const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } })
+const app = await startApp(config, log)
+
+closeWithGrace({ delay: stopTimeoutMs, logger: false }, async ({ signal, err }) => {
+  if (err) log.fatal({ err }, 'stopping after an unexpected error')
+  else log.info({ signal }, 'stopping')
+  await app.stop()
+  log.info('stopped')
+})

@@ -1,0 +1,60 @@
+/**
+ * Unites claims with what is there.
+ *
+ * Invariant: claims are locked in the byte order of their request ids, after the rows, as everywhere.
+ */
+
+import type pg from 'pg'
+import { joinAcceptances, type Claim } from '../domain/claim.ts'
+
+const insertSql = `
+INSERT INTO claims (request_id, acceptances)
+SELECT request_id, acceptances
+FROM jsonb_to_recordset($1::jsonb) AS incoming (request_id text, acceptances jsonb)
+ORDER BY request_id COLLATE "C"
+ON CONFLICT (request_id) DO NOTHING
+RETURNING request_id`
+
+const lockSql = `
+SELECT request_id, acceptances FROM claims
+WHERE request_id = ANY ($1::text[])
+ORDER BY request_id COLLATE "C"
+FOR UPDATE`
+
+const updateSql = `
+UPDATE claims SET acceptances = incoming.acceptances
+FROM jsonb_to_recordset($1::jsonb) AS incoming (request_id text, acceptances jsonb)
+WHERE claims.request_id = incoming.request_id`
+
+/** At most one claim per request id. Returns the united claims that grew beyond what was there. */
+export async function mergeClaims(client: pg.ClientBase, claims: readonly Claim[]): Promise<readonly Claim[]> {
+  if (claims.length === 0) return []
+  const inserted = await client.query<{ request_id: string }>({
+    name: 'insert-claims',
+    text: insertSql,
+    values: [JSON.stringify(claims)],
+  })
+  if (inserted.rows.length === claims.length) return []
+  const fresh = new Set(inserted.rows.map((row) => row.request_id))
+  const present = new Map(claims.filter((claim) => !fresh.has(claim.request_id)).map((c) => [c.request_id, c]))
+  const { rows: known } = await client.query<Claim>(lockSql, [[...present.keys()]])
+  const grown = known.flatMap((claim) => {
+    const acceptances = joinAcceptances(claim.acceptances, present.get(claim.request_id)?.acceptances ?? [])
+    return acceptances.length > claim.acceptances.length ? [{ ...claim, acceptances }] : []
+  })
+  if (grown.length > 0) await client.query(updateSql, [JSON.stringify(grown)])
+  return grown
+}
+
+/** The claims of these request ids. */
+export async function readClaims(
+  client: pg.ClientBase,
+  requestIds: readonly string[],
+): Promise<ReadonlyMap<string, Claim>> {
+  if (requestIds.length === 0) return new Map()
+  const { rows } = await client.query<Claim>(
+    'SELECT request_id, acceptances FROM claims WHERE request_id = ANY ($1::text[])',
+    [requestIds],
+  )
+  return new Map(rows.map((claim) => [claim.request_id, claim]))
+}

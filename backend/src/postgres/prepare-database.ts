@@ -1,0 +1,168 @@
+/**
+ * Makes a database ready to accept writes: schema, seeds, incarnation, publication, slot, in this order.
+ *
+ * Invariant: no write is accepted before the slot exists, and no slot is made before the publication: a slot that is
+ * made later misses earlier writes, and a publication made after the slot makes decoding fail for ever (chapter 49).
+ * Backends of one region may start together: a session lock lets one of them work at a time, and every step can be
+ * repeated after a crash.
+ */
+
+import pg from 'pg'
+import { runner } from 'node-pg-migrate'
+import { fieldNames, fieldTable } from '../domain/fields.ts'
+import { types } from './pool.ts'
+
+/** The empty publication that `pgoutput` asks for; messages need no table in it. */
+export const publicationName = 'meridian'
+/** Key of the session lock of everybody who prepares a database. */
+const prepareLockKey = 7_140_001
+
+export interface Incarnation {
+  readonly actor: string
+  readonly slot: string
+  /** Start of the slot's lineage. */
+  readonly since: string
+}
+
+export type Prepared =
+  | { readonly kind: 'ready'; readonly incarnation: Incarnation }
+  /** The database is not the one that this actor was born in, or belongs to another region. */
+  | { readonly kind: 'incarnation_mismatch'; readonly detail: string }
+  /** The slot is gone or invalid: accepted writes would not replicate. */
+  | { readonly kind: 'slot_lost'; readonly detail: string }
+
+export interface PrepareOptions {
+  readonly databaseUrl: string
+  readonly region: string
+  readonly migrationsFolder: string
+  /** JSON text of the seed rows, read only when an empty database is seeded. */
+  readonly readSeeds: () => Promise<string>
+  /** The part of a new actor's name that makes it unique: lower-case letters and digits. */
+  readonly newUnique: () => string
+}
+
+/** @throws if the database cannot be reached or a migration fails; everything may be tried again. */
+export async function prepareDatabase(options: PrepareOptions): Promise<Prepared> {
+  const client = new pg.Client({
+    connectionString: options.databaseUrl,
+    types,
+    connectionTimeoutMillis: 3000,
+    application_name: 'meridian-prepare',
+  })
+  client.on('error', () => {}) // a lost connection also rejects the query under way
+  await client.connect()
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [prepareLockKey])
+    await runner({
+      dbClient: client,
+      dir: options.migrationsFolder,
+      direction: 'up',
+      migrationsTable: 'schema_migrations',
+      noLock: true, // ours is held, and it waits instead of failing
+      log: () => {},
+    })
+    if (!(await readIncarnation(client))) await beginIncarnation(client, options)
+    await ensureSlot(client)
+    return await verifyIncarnation(client, options.region)
+  } finally {
+    await client.end()
+  }
+}
+
+interface IncarnationRow {
+  readonly actor: string
+  readonly region: string
+  readonly slot: string
+  readonly since: string | null
+  /** Whether the database is still the one, and on the timeline, in which the actor was born. */
+  readonly same_system: boolean
+  readonly same_timeline: boolean
+  /** `lost` if the slot has lost WAL that it needs; null if there is no slot. */
+  readonly wal_status: string | null
+}
+
+const identitySql = `
+  SELECT system_identifier::text AS system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
+  FROM pg_control_system()`
+
+async function readIncarnation(database: pg.Pool | pg.ClientBase): Promise<IncarnationRow | undefined> {
+  const { rows } = await database.query<IncarnationRow>(`
+    SELECT i.actor, i.region, i.slot, i.since,
+      i.system_identifier = d.system_identifier AS same_system, i.timeline = d.timeline AS same_timeline,
+      (SELECT wal_status FROM pg_replication_slots WHERE slot_name = i.slot) AS wal_status
+    FROM incarnation AS i, (${identitySql}) AS d`)
+  return rows[0]
+}
+
+/**
+ * Whether this database may accept writes as the actor that it holds.
+ *
+ * @throws if it cannot be reached, or was never prepared.
+ */
+export async function verifyIncarnation(database: pg.Pool | pg.ClientBase, region: string): Promise<Prepared> {
+  const known = await readIncarnation(database)
+  if (!known) throw new Error('the database has no incarnation')
+  const { actor, slot, since } = known
+  const mismatch = describeMismatch(known, region)
+  if (mismatch) return { kind: 'incarnation_mismatch', detail: mismatch }
+  if (known.wal_status === null || since === null) {
+    return { kind: 'slot_lost', detail: `the replication slot ${slot} does not exist` }
+  }
+  if (known.wal_status === 'lost') {
+    return { kind: 'slot_lost', detail: `the replication slot ${slot} has lost the WAL that it needs` }
+  }
+  return { kind: 'ready', incarnation: { actor, slot, since } }
+}
+
+function describeMismatch(known: IncarnationRow, region: string): string | undefined {
+  if (known.region !== region) return `the database belongs to region ${known.region}, not ${region}`
+  if (!known.same_system) {
+    return `${known.actor} was born in another PostgreSQL system: this database is a copy or a restored dump`
+  }
+  if (!known.same_timeline) {
+    return `${known.actor} was born on another timeline: this database was restored or promoted`
+  }
+  return undefined
+}
+
+/** Seeds an empty database and names its actor, in one transaction. */
+async function beginIncarnation(client: pg.Client, options: PrepareOptions): Promise<void> {
+  const unique = options.newUnique()
+  const columns = fieldNames.map((name) => `${name} ${fieldTable[name].sqlType}`)
+  const seeds = await options.readSeeds()
+  await client.query('BEGIN')
+  await client.query(
+    `INSERT INTO properties (id, region_origin, ${fieldNames.join(', ')})
+     SELECT id, region_origin, ${fieldNames.join(', ')}
+     FROM json_to_recordset($1::json) AS seed (id bigint, region_origin text, ${columns.join(', ')})`,
+    [seeds],
+  )
+  await client.query(
+    `INSERT INTO incarnation (actor, region, slot, system_identifier, timeline)
+     SELECT $1, $2, $3, d.system_identifier, d.timeline FROM (${identitySql}) AS d`,
+    [
+      `${options.region}.${unique}`,
+      options.region,
+      `meridian_${options.region.replaceAll('-', '_')}_${unique}`,
+    ],
+  )
+  await client.query('COMMIT')
+}
+
+/**
+ * Makes the publication, then the slot, for an incarnation that has none yet. A crash between the slot and `since`
+ * leaves a slot from before the first write, which serves.
+ */
+async function ensureSlot(client: pg.Client): Promise<void> {
+  const known = await readIncarnation(client)
+  if (!known || known.since !== null) return
+  const { rows } = await client.query('SELECT FROM pg_publication WHERE pubname = $1', [publicationName])
+  if (rows.length === 0) await client.query(`CREATE PUBLICATION ${publicationName}`)
+  if (known.wal_status === null) {
+    await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [known.slot])
+  }
+  await client.query(
+    `UPDATE incarnation SET since = (
+       SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = slot)`,
+  )
+}
