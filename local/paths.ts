@@ -5,33 +5,35 @@
  */
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, readlinkSync, realpathSync, symlinkSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { canEnter, unprivilegedOwner } from './unprivileged.ts'
 
 /** The clone's root folder. */
 export const projectRoot = dirname(import.meta.dirname)
 
-/** The state folder as its user knows it. */
-export const stateLink = process.env['MERIDIAN_STATE'] ?? join(projectRoot, '.meridian')
+const standardLink = join(projectRoot, '.meridian')
+
+/** The state folder as its user knows it; MERIDIAN_STATE puts it elsewhere, e.g. for a second system beside the first. */
+export const stateLink = resolve(process.env['MERIDIAN_STATE'] || standardLink)
 
 /** The state folder's real path; made if it is not there. */
-export function stateFolder(): string {
-  if (!exists(stateLink)) {
-    const parent = dirname(stateLink)
+export function stateFolder(link = stateLink): string {
+  if (!exists(link)) {
+    const parent = dirname(link)
     if (canEnter(unprivilegedOwner(), parent)) {
-      mkdirSync(stateLink)
+      mkdirSync(link)
     } else {
       const name = createHash('sha256').update(realpathSync(parent)).digest('hex').slice(0, 10)
-      symlinkSync(`/var/lib/meridian-${name}`, stateLink)
+      symlinkSync(`/var/lib/meridian-${name}`, link)
     }
   }
-  if (lstatSync(stateLink).isSymbolicLink()) mkdirSync(readlinkSync(stateLink), { recursive: true })
-  return realpathSync(stateLink)
+  if (lstatSync(link).isSymbolicLink()) mkdirSync(readlinkSync(link), { recursive: true })
+  return realpathSync(link)
 }
 
 /** What is fetched once and shared by runs and tests: Kafka's jars, PostgreSQL's binaries where they must be copied. */
 export function cacheFolder(): string {
-  const folder = join(stateFolder(), 'cache')
+  const folder = join(stateFolder(standardLink), 'cache')
   mkdirSync(folder, { recursive: true })
   return folder
 }

@@ -4,10 +4,14 @@
  * its group live on (NGINX's workers after their master was killed), only those are taken that work in the
  * part's own folder.
  */
-import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { findProcess, listProcesses, processTree, signal, workingFolder } from './process-table.ts'
 import type { ProcessInfo } from './process-table.ts'
 import { waitUntil } from './wait.ts'
+
+/** The pid file in a part's folder. */
+export const pidFileName = 'pid.json'
 
 type PidRecord = { pid: number; startTime: string }
 
@@ -37,6 +41,17 @@ export async function sweepPidFile(file: string, folder: string): Promise<number
   await killAll(left)
   rmSync(file, { force: true })
   return left.length
+}
+
+/** The same for every part in `partsFolder`. */
+export async function sweepParts(partsFolder: string): Promise<number> {
+  if (!existsSync(partsFolder)) return 0
+  let count = 0
+  for (const name of readdirSync(partsFolder)) {
+    const folder = join(partsFolder, name)
+    count += await sweepPidFile(join(folder, pidFileName), folder)
+  }
+  return count
 }
 
 /** SIGKILL to each of these processes; resolves when all are gone. */

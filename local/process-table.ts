@@ -64,6 +64,17 @@ export function workingFolder(pid: number): string | undefined {
   }
 }
 
+/** Memory of a process and all that belongs to it, in megabytes; pages they share count once where that is told. */
+export function memoryMb(root: number): number {
+  let kilobytes = 0
+  for (const { pid } of processTree(root)) {
+    const share = /^Pss:\s+(\d+)/m.exec(readText(`/proc/${pid}/smaps_rollup`))?.[1]
+    const resident = share ?? /^VmRSS:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`))?.[1]
+    kilobytes += Number(resident ?? 0)
+  }
+  return Math.round(kilobytes / 1024)
+}
+
 /** Sends a signal and says whether the process was there to get it. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {
@@ -75,13 +86,17 @@ export function signal(pid: number, name: NodeJS.Signals): boolean {
   }
 }
 
-function readProc(pid: number): ProcessInfo | undefined {
-  let stat: string
+function readText(file: string): string {
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return readFileSync(file, 'latin1')
   } catch {
-    return undefined
+    return ''
   }
+}
+
+function readProc(pid: number): ProcessInfo | undefined {
+  const stat = readText(`/proc/${pid}/stat`)
+  if (stat === '') return undefined
   // The command stands in parentheses and may hold spaces and parentheses itself: fields count from the last one.
   const open = stat.indexOf('(')
   const close = stat.lastIndexOf(')')

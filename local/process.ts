@@ -11,7 +11,7 @@ import { constants } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Part } from './parts/part.ts'
-import { killAll, sweepPidFile, writePidFile } from './pid-file.ts'
+import { killAll, pidFileName, sweepPidFile, writePidFile } from './pid-file.ts'
 import { isPortFree } from './ports.ts'
 import { processTree, signal } from './process-table.ts'
 import { settlesWithin, waitUntil } from './wait.ts'
@@ -58,7 +58,7 @@ export class ManagedProcess implements Part {
     this.name = spec.name
     this.port = spec.port
     this.#spec = spec
-    this.#pidFile = join(spec.dir, 'pid.json')
+    this.#pidFile = join(spec.dir, pidFileName)
     this.logFile = join(spec.dir, `${spec.name}.log`)
   }
 

@@ -10,6 +10,7 @@ import { Client, escapeIdentifier } from 'pg'
 import { cacheFolder } from '../paths.ts'
 import { freePort } from '../ports.ts'
 import { findProcess, listProcesses, workingFolder } from '../process-table.ts'
+import type { ProcessInfo } from '../process-table.ts'
 import { ManagedProcess } from '../process.ts'
 import { canEnter, chownTree, makeFolder, unprivilegedOwner } from '../unprivileged.ts'
 import type { Owner } from '../unprivileged.ts'
@@ -184,18 +185,25 @@ async function run(file: string, args: string[], cwd: string, owner: Owner | und
 
 /**
  * After a crash PostgreSQL refuses to start while children of the dead server live, and also when the pid in its
- * lock file has passed to a stranger (usual where a container starts again and pids begin at 1).
+ * lock file has passed to a stranger or to a zombie (usual in containers, where pids begin at 1 again and nothing
+ * reaps orphans). So whether the lock still holds is decided here: it does while a process works in the folder.
  */
 async function clearStaleLock(name: string, data: string): Promise<void> {
   const lock = join(data, 'postmaster.pid')
   if (!existsSync(lock)) return
-  const users = () => listProcesses().filter((info) => workingFolder(info.pid) === data)
+  const holder = findProcess(Number(readFileSync(lock, 'utf8').split('\n')[0]))
+  const users = () => listProcesses().filter((info) => worksIn(info, data, holder?.pid))
   await waitUntil(() => users().length === 0, {
     timeoutMs: orphansTimeoutMs,
     what: () => `another server on ${data} (pid ${users()[0]?.pid}) to end before ${name} starts`,
   })
-  const holder = findProcess(Number(readFileSync(lock, 'utf8').split('\n')[0]))
-  if (holder && holder.command !== 'postgres') rmSync(lock, { force: true })
+  rmSync(lock, { force: true })
+}
+
+/** Where working folders cannot be known (macOS), the pid in the lock and the program's name have to do. */
+function worksIn(info: ProcessInfo, data: string, holder: number | undefined): boolean {
+  const folder = workingFolder(info.pid)
+  return folder === undefined ? info.pid === holder && info.command === 'postgres' : folder === data
 }
 
 function checkVersion(data: string, version: string): void {

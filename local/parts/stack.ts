@@ -25,6 +25,7 @@ export type StackOptions = {
   /** NGINX's listen address. */
   host?: string
   backendEntry?: string
+  supervise?: (part: Part) => LifeCycle
   /** Told what had to be fetched or installed first. */
   progress?: Progress
 }
@@ -38,12 +39,12 @@ export type Stack = {
   url: string
   /** All of them, in the order in which they are stopped. */
   parts: Part[]
-  start(startOne?: StartOne): Promise<void>
+  start(): Promise<void>
   stop(): Promise<void>
 }
 
-/** Starts one part; a caller's own may report or supervise. */
-export type StartOne = (part: Part) => Promise<void>
+/** How a part is started and stopped when a caller reports or supervises that. */
+export type LifeCycle = Pick<Part, 'start' | 'stop'>
 
 /** Bounds whose sum stays below the ten seconds in which the whole system has to stop. */
 const stopTimeoutsMs = { nginx: 1_500, backends: 3_500, kafka: 2_500, postgres: 1_500 }
@@ -98,26 +99,34 @@ export async function createStack(options: StackOptions): Promise<Stack> {
     { parts: [kafka], timeoutMs: stopTimeoutsMs.kafka },
     { parts: Object.values(postgres), timeoutMs: stopTimeoutsMs.postgres },
   ]
+  const parts = phases.flatMap((phase): Part[] => phase.parts)
+  const { supervise = (one: Part): LifeCycle => one } = options
+  const lifeCycles = new Map(parts.map((one) => [one, supervise(one)]))
+  let stopping = false
   const stop = async (): Promise<void> => {
-    for (const { parts, timeoutMs } of phases) await Promise.all(parts.map((one) => one.stop(timeoutMs)))
-  }
-  const start = async (startOne: StartOne = (one) => one.start()): Promise<void> => {
-    let failed = false
-    const startRegion = async (region: string): Promise<void> => {
-      await startOne(inRegion(postgres, region))
-      if (!failed) await Promise.all(inRegion(backends, region).map(startOne))
+    stopping = true
+    for (const phase of phases) {
+      await Promise.all(phase.parts.map(async (one) => lifeCycles.get(one)?.stop(phase.timeoutMs)))
     }
+  }
+  const startOne = async (one: Part): Promise<void> => {
+    if (!stopping) await lifeCycles.get(one)?.start()
+  }
+  const startRegion = async (region: string): Promise<void> => {
+    await startOne(inRegion(postgres, region))
+    await Promise.all(inRegion(backends, region).map(startOne))
+  }
+  const start = async (): Promise<void> => {
+    stopping = false
     const starts = [startOne(nginx), startOne(kafka), ...regions.map(startRegion)]
     try {
       await Promise.all(starts)
     } catch (error) {
-      failed = true
       await stop()
       await Promise.allSettled(starts)
       throw error
     }
   }
-  const parts = phases.flatMap((phase): Part[] => phase.parts)
   return { postgres, kafka, backends, nginx, url: `http://127.0.0.1:${nginx.port}`, parts, start, stop }
 }
 
