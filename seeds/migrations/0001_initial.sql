@@ -90,7 +90,7 @@ CREATE TABLE marks (
   actor text NOT NULL,
   partition integer NOT NULL,
   lsn pg_lsn NOT NULL,
-  xmin xid8 NOT NULL,
+  snapshot_xmin xid8 NOT NULL,
   t bigint NOT NULL,
   PRIMARY KEY (actor, partition)
 ) WITH (fillfactor = 50);

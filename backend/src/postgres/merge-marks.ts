@@ -20,10 +20,10 @@ export async function mergeMarks(client: pg.ClientBase, delivered: readonly Deli
   await client.query({
     name: 'merge-marks',
     text: `
-      INSERT INTO marks AS m (actor, partition, lsn, xmin, t)
+      INSERT INTO marks AS m (actor, partition, lsn, snapshot_xmin, t)
       SELECT actor, partition, lsn, xmin, t
       FROM jsonb_to_recordset($1::jsonb) AS d (actor text, partition integer, lsn pg_lsn, xmin xid8, t bigint)
-      ON CONFLICT (actor, partition) DO UPDATE SET lsn = excluded.lsn, xmin = excluded.xmin, t = excluded.t
+      ON CONFLICT (actor, partition) DO UPDATE SET lsn = excluded.lsn, snapshot_xmin = excluded.snapshot_xmin, t = excluded.t
       WHERE m.lsn < excluded.lsn`,
     values: [
       JSON.stringify(

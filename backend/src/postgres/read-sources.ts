@@ -10,7 +10,7 @@ import type { Source } from '../domain/lag.ts'
 
 /** Also used inside the heartbeat's statement, to tell others what is merged here. */
 export const watermarksSql = `
-  SELECT s.actor, jsonb_build_object('lsn', min(m.lsn)::text, 'xmin', min(m.xmin::text::numeric)::text, 't', min(m.t)) AS watermark
+  SELECT s.actor, jsonb_build_object('lsn', min(m.lsn)::text, 'xmin', min(m.snapshot_xmin::text::numeric)::text, 't', min(m.t)) AS watermark
   FROM sources AS s JOIN marks AS m ON m.actor = s.actor AND m.partition < s.partitions
   GROUP BY s.actor, s.partitions
   HAVING count(*) = s.partitions`

@@ -6,6 +6,7 @@
  */
 
 import type { Logger } from 'pino'
+import { describeError } from './describe-error.ts'
 
 export interface Service {
   readonly id: string
@@ -48,7 +49,11 @@ async function keepRunning(
     } catch (error) {
       if (signal.aborted) return
       if (now() - startedAt >= healthyRunMs) delayMs = restartDelayMinMs
-      log.warn({ service: service.id, err: error, retry_in_ms: delayMs }, 'service failed, starting it again')
+      log.warn(
+        { service: service.id, reason: describeError(error), retry_in_ms: delayMs },
+        'service failed, starting it again',
+      )
+      log.debug({ err: error }, 'service failed')
       onRestart(service.id)
     }
     if (signal.aborted) return

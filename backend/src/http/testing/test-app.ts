@@ -1,5 +1,6 @@
 /** The HTTP layer as a running server over a store in memory, for tests. */
 
+import assert from 'node:assert/strict'
 import { pino } from 'pino'
 import { createHttpApp } from '../app.ts'
 import type { HttpDependencies, LagReport } from '../dependencies.ts'
@@ -69,4 +70,29 @@ export function put(
     headers: { 'Content-Type': 'application/json', 'X-Request-ID': freshRequestId(), ...headers },
     body: typeof body === 'string' || body instanceof Uint8Array ? Buffer.from(body) : JSON.stringify(body),
   })
+}
+
+/** The body of a JSON answer. */
+export async function json(response: Response): Promise<Record<string, unknown>> {
+  return (await response.json()) as Record<string, unknown>
+}
+
+/** Asserts a problem of region `us` and gives its body. */
+export async function assertProblem(
+  response: Response,
+  status: number,
+  code: string,
+): Promise<Record<string, unknown>> {
+  const text = await response.text()
+  assert.equal(response.status, status, text)
+  assert.equal(response.headers.get('content-type'), 'application/problem+json')
+  assert.equal(response.headers.get('x-served-by'), 'us')
+  assert.ok(response.headers.has('x-failover'))
+  const body = JSON.parse(text) as Record<string, unknown>
+  assert.equal(body['code'], code, text)
+  assert.equal(body['status'], status)
+  assert.equal(typeof body['title'], 'string')
+  assert.equal(typeof body['detail'], 'string')
+  assert.doesNotMatch(text, /\.[jt]s:\d+/, 'no stack')
+  return body
 }
