@@ -7,7 +7,7 @@
  */
 
 import { createServer, STATUS_CODES, type Server, type RequestListener, type ServerResponse } from 'node:http'
-import { Server as NetServer, type AddressInfo } from 'node:net'
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -55,6 +55,7 @@ export async function startServer(app: RequestListener, options: ServerOptions):
   })
   server.maxRequestsPerSocket = 0
   const traffic = new Traffic()
+  server.on('connection', (socket) => traffic.addConnection(socket))
   server.on('request', (_, response) => traffic.add(response))
   server.on('request', app)
   server.on('checkExpectation', (_, response: ServerResponse) => {
@@ -87,13 +88,19 @@ function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
   })
 }
 
-/** The answers that are owed. */
+/** The open connections and the answers that are owed on them. */
 class Traffic {
+  readonly #connections = new Set<Socket>()
   readonly #open = new Set<ServerResponse>()
   /** Connections whose bytes were refused. */
   readonly refused = new WeakSet<Duplex>()
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
   #closing = false
+
+  addConnection(socket: Socket): void {
+    this.#connections.add(socket)
+    socket.once('close', () => this.#connections.delete(socket))
+  }
 
   add(response: ServerResponse): void {
     this.#open.add(response)
@@ -111,6 +118,11 @@ class Traffic {
     this.#closing = true
     for (const response of this.#open) response.shouldKeepAlive = false
   }
+
+  /** Connections that have never sent a byte, which Node does not count as idle. */
+  closeUnused(): void {
+    for (const socket of this.#connections) if (socket.bytesRead === 0) socket.destroy()
+  }
 }
 
 async function drain(server: Server, traffic: Traffic): Promise<void> {
@@ -122,7 +134,10 @@ async function drain(server: Server, traffic: Traffic): Promise<void> {
   const timers = new AbortController()
   const after = (milliseconds: number, act: () => void) =>
     sleep(milliseconds, undefined, { signal: timers.signal }).then(act, () => undefined)
-  void after(idleGraceMs, () => server.closeIdleConnections())
+  void after(idleGraceMs, () => {
+    server.closeIdleConnections()
+    traffic.closeUnused()
+  })
   void after(drainMaxMs, () => server.closeAllConnections())
   await closed
   timers.abort()
