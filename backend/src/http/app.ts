@@ -36,28 +36,31 @@ export function createHttpApp(dependencies: HttpDependencies): Application {
 /** RFC 9110, 7.2. Here and not in Node's server, which would answer without a body. */
 const requireHost: RequestHandler = (request, response, next) => {
   if (request.headers.host !== undefined || request.httpVersion !== '1.1') return next()
-  sendProblem(response, { code: 'invalid_header', detail: 'a Host header is required' })
+  sendProblem(response, { code: 'invalid_header', detail: 'A Host header is required.' })
 }
 
 function unknownPath(regions: readonly string[]): RequestHandler {
-  const detail = `no such path; regions are ${regions.join(', ')}`
+  const detail = `There is no such path. Regions are ${regions.join(', ')}.`
   return (_, response) => sendProblem(response, { code: 'unknown_path', detail })
 }
 
 function answerError(log: Logger): ErrorRequestHandler {
   // Express knows an error handler by its four parameters.
   return (error: unknown, request, response, _next) => {
-    if (response.headersSent) return void response.destroy()
+    if (response.headersSent) {
+      response.destroy()
+      return
+    }
     if (error instanceof UnavailableError) {
       // The request's own line says that it happened; an outage would repeat the cause a thousand times a second.
       log.debug({ err: error }, 'dependency unavailable')
       return sendProblem(response, { code: error.code, detail: error.message })
     }
     if (error instanceof URIError) {
-      return sendProblem(response, { code: 'invalid_path', detail: 'the path is not percent-encoded UTF-8' })
+      return sendProblem(response, { code: 'invalid_path', detail: 'The path is not percent-encoded UTF-8.' })
     }
     const { requestId, route } = contextOf(response)
     log.error({ err: error, request_id: requestId, method: request.method, route }, 'request failed')
-    sendProblem(response, { code: 'internal_error', detail: 'this is a defect of the service, and logged' })
+    sendProblem(response, { code: 'internal_error', detail: 'This is a defect of the service, and logged.' })
   }
 }

@@ -16,17 +16,18 @@ const encodings = ['identity', 'gzip', 'deflate', 'br']
 
 const readRaw = express.raw({ limit: bodyBytesMax, type: () => true, inflate: true })
 
-const tooLarge = () => refuse('body_too_large', `the body must have at most ${bodyBytesMax} bytes`)
+const tooLarge = () => refuse('body_too_large', `The body must have at most ${bodyBytesMax} bytes.`)
 
 /** The parsed body, of any JSON type. Headers are checked before a byte is read. */
 export async function readJson(request: Request, response: Response): Promise<Checked<unknown>> {
   for (const name of ['content-type', 'content-encoding']) {
-    if (isRepeated(request.rawHeaders, name)) return refuse('invalid_header', `${name} must be sent once`)
+    if (isRepeated(request.rawHeaders, name))
+      return refuse('invalid_header', `The header ${name} must be sent once.`)
   }
   const contentType = checkContentType(request.headers['content-type'])
   if ('problem' in contentType) return contentType
   if (!encodings.includes((request.headers['content-encoding'] ?? 'identity').toLowerCase())) {
-    return refuse('unsupported_encoding', `Content-Encoding must be one of ${encodings.join(', ')}`)
+    return refuse('unsupported_encoding', `Content-Encoding must be one of ${encodings.join(', ')}.`)
   }
   if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge()
   const bytes = await readBytes(request, response)
@@ -40,7 +41,7 @@ async function readBytes(request: Request, response: Response): Promise<Checked<
   if (error) {
     const status = error instanceof Error && 'status' in error ? error.status : undefined
     if (status === 413) return tooLarge()
-    return refuse('malformed_body', 'the body ends early or is not encoded as Content-Encoding says')
+    return refuse('malformed_body', 'The body ends early or is not encoded as Content-Encoding says.')
   }
   const body: unknown = request.body
   return { value: Buffer.isBuffer(body) ? body : Buffer.alloc(0) }
@@ -52,11 +53,11 @@ export function parseJson(bytes: Uint8Array): Checked<unknown> {
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    return refuse('malformed_body', 'the body is not valid UTF-8')
+    return refuse('malformed_body', 'The body is not valid UTF-8.')
   }
   try {
     return { value: JSON.parse(text) as unknown }
   } catch {
-    return refuse('invalid_json', text.trim() === '' ? 'the body is empty' : 'the body is not valid JSON')
+    return refuse('invalid_json', text.trim() === '' ? 'The body is empty.' : 'The body is not valid JSON.')
   }
 }

@@ -15,10 +15,11 @@ export const isRequestId = (value: unknown): value is string =>
 /** The `X-Request-ID` of a write. */
 export function parseRequestId(value: string | readonly string[] | undefined): Checked<string> {
   if (value === undefined) {
-    return refuse('missing_request_id', 'a write needs an X-Request-ID header, the same one on each retry')
+    return refuse('missing_request_id', 'A write needs an X-Request-ID header, the same one on each retry.')
   }
   if (!isRequestId(value)) {
-    const detail = 'X-Request-ID must be sent once and have 1 to 200 visible ASCII characters without a comma'
+    const detail =
+      'X-Request-ID must be sent once and have 1 to 200 visible ASCII characters without a comma.'
     return refuse('invalid_request_id', detail)
   }
   return { value }
@@ -29,7 +30,7 @@ export function parseId(value: unknown): Checked<number> {
   const id = typeof value === 'string' && /^[1-9]\d{0,15}$/.test(value) ? Number(value) : Number.NaN
   return Number.isSafeInteger(id)
     ? { value: id }
-    : refuse('invalid_id', `the id in the path must be an integer from 1 to ${Number.MAX_SAFE_INTEGER}`)
+    : refuse('invalid_id', `The id in the path must be an integer from 1 to ${Number.MAX_SAFE_INTEGER}.`)
 }
 
 /** Whether a header was sent more than once; for those of which Node keeps the first only. */
@@ -41,12 +42,12 @@ export function isRepeated(rawHeaders: readonly string[], name: string): boolean
 export function checkContentType(value: string | undefined): Checked<'application/json'> {
   const [mediaType = '', ...parameters] = (value ?? '').split(';').map((part) => part.trim())
   if (mediaType.toLowerCase() !== 'application/json') {
-    return refuse('unsupported_media_type', 'Content-Type must be application/json')
+    return refuse('unsupported_media_type', 'Content-Type must be application/json.')
   }
   for (const parameter of parameters) {
     const [name = '', text = ''] = parameter.split('=', 2)
     if (name.toLowerCase() === 'charset' && !/^("utf-8"|utf-8)$/i.test(text)) {
-      return refuse('unsupported_charset', 'the charset must be utf-8')
+      return refuse('unsupported_charset', 'The charset must be utf-8.')
     }
   }
   return { value: 'application/json' }
@@ -78,7 +79,7 @@ export function parseIfMatch(value: string | undefined): Checked<'*' | readonly 
   if (value === undefined) return { value }
   const tags = parseEntityTags(value)
   if (tags === undefined) {
-    return refuse('invalid_header', 'If-Match must be * or a list of entity tags, each in double quotes')
+    return refuse('invalid_header', 'If-Match must be * or a list of entity tags, each in double quotes.')
   }
   return { value: tags === '*' ? tags : tags.filter(({ weak }) => !weak).map(({ tag }) => tag) }
 }

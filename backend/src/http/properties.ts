@@ -18,7 +18,7 @@ import { originalView } from './views.ts'
 
 export const noSuchProperty = (id: number): Problem => ({
   code: 'not_found',
-  detail: `there is no property ${id}`,
+  detail: `There is no property ${id}.`,
 })
 
 /** The current state may be kept by a cache, but asked for again each time. */
@@ -54,7 +54,7 @@ async function parseWrite(request: Request, response: Response): Promise<Checked
   const ifMatch = parseIfMatch(request.headers['if-match'])
   if ('problem' in ifMatch) return ifMatch
   if (request.headers['if-none-match'] !== undefined) {
-    return refuse('invalid_header', 'If-None-Match cannot guard a write to a property, If-Match can')
+    return refuse('invalid_header', 'If-None-Match cannot guard a write to a property, If-Match can.')
   }
   const id = parseId(request.params['id'])
   if ('problem' in id) return id
@@ -77,8 +77,8 @@ type Stale = Extract<WriteOutcome, { kind: 'precondition_failed' | 'version_conf
 function staleProblem(code: Stale['kind'], current: Stale['current']): Problem {
   const detail =
     code === 'precondition_failed'
-      ? `property ${current.id} is not in a state that If-Match names`
-      : `property ${current.id} is at version ${current.version}`
+      ? `Property ${current.id} is not in a state that If-Match names.`
+      : `Property ${current.id} is at version ${current.version}.`
   return { code, detail, extensions: { current }, headers: { ETag: current.etag } }
 }
 
@@ -92,8 +92,8 @@ function problemOf(outcome: Exclude<WriteOutcome, { kind: 'accepted' }>, id: num
     case 'duplicate_request':
     case 'request_id_reused': {
       const how =
-        outcome.kind === 'duplicate_request' ? 'this request' : 'another request with this X-Request-ID'
-      const detail = `${how} was accepted before, see original`
+        outcome.kind === 'duplicate_request' ? 'This request' : 'Another request with this X-Request-ID'
+      const detail = `${how} was accepted before: see original.`
       return { code: outcome.kind, detail, extensions: { original: originalView(outcome.original) } }
     }
     default:

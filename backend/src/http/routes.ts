@@ -80,7 +80,7 @@ async function serve(
     PUT: route.put,
   }
   const handler = Object.hasOwn(handlers, request.method) ? handlers[request.method] : undefined
-  if (!handler) return sendProblem(response, wrongMethod(route, request.method))
+  if (!handler) return sendProblem(response, wrongMethod(route))
   if (route.data) {
     const readiness = dependencies.readiness()
     if (!readiness.ready) return sendProblem(response, readiness)
@@ -88,9 +88,9 @@ async function serve(
   await handler(dependencies, request, response)
 }
 
-function wrongMethod(route: Route, method: string): Problem {
+function wrongMethod(route: Route): Problem {
   const allow = route.put ? 'GET, HEAD, PUT' : 'GET, HEAD'
-  return { code: 'method_not_allowed', detail: `${method} is not one of ${allow}`, headers: { Allow: allow } }
+  return { code: 'method_not_allowed', detail: `Use one of ${allow}.`, headers: { Allow: allow } }
 }
 
 /** Whether the database answers: Kafka being down does not make a region unhealthy, it goes on serving. */
@@ -110,19 +110,20 @@ async function getReady(dependencies: HttpDependencies, _: Request, response: Re
   sendJson(response, 200, { status: 'ready', region })
 }
 
-async function probeDatabase({ region, probe, log }: HttpDependencies): Promise<Problem | undefined> {
+async function probeDatabase(dependencies: HttpDependencies): Promise<Problem | undefined> {
+  const { region, log } = dependencies
   try {
-    await probe()
+    await dependencies.probe()
     return undefined
   } catch (error) {
     log.debug({ err: error }, 'database probe failed')
-    const detail = error instanceof UnavailableError ? error.message : 'the database does not answer'
+    const detail = error instanceof UnavailableError ? error.message : 'The database does not answer.'
     return { code: 'database_unavailable', detail, extensions: { region } }
   }
 }
 
-async function getLag({ lag }: HttpDependencies, _: Request, response: Response): Promise<void> {
-  sendJson(response, 200, await lag())
+async function getLag(dependencies: HttpDependencies, _: Request, response: Response): Promise<void> {
+  sendJson(response, 200, await dependencies.lag())
 }
 
 async function getConflicts({ store }: HttpDependencies, _: Request, response: Response): Promise<void> {

@@ -62,7 +62,7 @@ export async function startServer(app: RequestListener, options: ServerOptions):
     traffic.add(response)
     const refusal = rawAnswer(options.region, {
       code: 'expectation_failed',
-      detail: 'Expect is not supported',
+      detail: 'Only 100-continue can be expected.',
     })
     response.writeHead(refusal.status, refusal.headers).end(refusal.text)
   })
@@ -151,7 +151,10 @@ function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex, traffic: Traf
   if (traffic.refused.has(socket)) return
   traffic.refused.add(socket)
   const answer = () => {
-    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
     socket.end(rawResponse(rawAnswer(region, problemOfParser(error.code))))
     // Closing with unread input resets the connection, and the answer would be lost with it.
     const timer = setTimeout(() => socket.destroy(), lingerMs)
@@ -166,14 +169,13 @@ function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex, traffic: Traf
 }
 
 function problemOfParser(code: string | undefined): Problem {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return { code: 'headers_too_large', detail: `request line and headers exceed ${headerBytesMax} bytes` }
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return { code: 'request_timeout', detail: 'the request did not arrive completely in time' }
-    default:
-      return { code: 'bad_request', detail: 'the bytes are not a valid HTTP/1.1 request' }
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return { code: 'headers_too_large', detail: `Request line and headers exceed ${headerBytesMax} bytes.` }
   }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return { code: 'request_timeout', detail: 'The request did not arrive completely in time.' }
+  }
+  return { code: 'bad_request', detail: 'The bytes are not a valid HTTP/1.1 request.' }
 }
 
 interface RawAnswer {

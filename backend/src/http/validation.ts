@@ -56,7 +56,7 @@ function invalidBody(errors: readonly MemberError[]): Checked<never> {
   const listed = errors.slice(0, errorsMax)
   const names = listed.map(({ member }) => member).join(', ')
   const more = errors.length > listed.length ? ` and ${errors.length - listed.length} more` : ''
-  return { problem: { code: 'invalid_body', detail: `invalid: ${names}${more}`, errors: listed } }
+  return { problem: { code: 'invalid_body', detail: `Invalid: ${names}${more}.`, errors: listed } }
 }
 
 /** Checks a parsed body against the path's id. `ifMatch` is the guard that came as a header. */
@@ -66,7 +66,7 @@ export function parsePropertyPut(
   ifMatch: Guard['ifMatch'] | undefined,
 ): Checked<PropertyPut> {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    return refuse('invalid_body', 'the body must be a JSON object')
+    return refuse('invalid_body', 'The body must be a JSON object.')
   }
   const parsed = propertyPutSchema.safeParse(body)
   const errors = parsed.success ? [] : [...memberErrors(parsed.error.issues)]
@@ -79,12 +79,12 @@ export function parsePropertyPut(
   if (version === undefined && etag === undefined && ifMatch === undefined) {
     return refuse(
       'guard_required',
-      'the body needs version or etag as read, or the request an If-Match header',
+      'The body needs version or etag as read, or the request an If-Match header.',
     )
   }
   const changes = changesOf(parsed.data)
   if (Object.keys(changes).length === 0) {
-    return refuse('nothing_to_change', `the body needs at least one of ${fieldNames.join(', ')}`)
+    return refuse('nothing_to_change', `The body needs at least one of ${fieldNames.join(', ')}.`)
   }
   const guard = {
     ...(version !== undefined && { version }),
