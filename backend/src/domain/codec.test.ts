@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { conflictsArbitrary, seedState, statesArbitrary } from '../testing/arbitraries.ts'
+import { decodeEtag, encodeEtag } from './etag.ts'
+import { encodePropertyEvent, parseEvent } from './event.ts'
+import { fieldTable } from './fields.ts'
+import { formatTime, viewOf } from './property.ts'
+
+test('an ETag names its vector, with or without quotes', () => {
+  fc.assert(
+    fc.property(statesArbitrary, ([{ vector }]) => {
+      const etag = encodeEtag(vector)
+      assert.match(etag, /^"[\x21\x23-\x7e]+"$/)
+      assert.deepEqual(decodeEtag(etag), vector)
+      assert.deepEqual(decodeEtag(etag.slice(1, -1)), vector)
+    }),
+  )
+  for (const foreign of ['', '"', '""', '"abc"', 'W/"seed"', '"us.a:0"', '"us.a:01"', '"us.a:1;"', '"us.a:1,eu.b:1"']) {
+    assert.equal(decodeEtag(foreign), undefined, foreign)
+  }
+})
+
+test('an event reads back as it was written, unknown members included', () => {
+  fc.assert(
+    fc.property(statesArbitrary, conflictsArbitrary, ([state], conflicts) => {
+      const event = {
+        actor: 'us.a',
+        state: { ...state, extra: { garden: { size: 3 } } },
+        conflicts,
+        claims: [],
+      }
+      assert.deepEqual(parseEvent(encodePropertyEvent(event)), { type: 'property', ...event })
+    }),
+  )
+})
+
+test('content that cannot be stored is refused, a stamp is not refused for its time', () => {
+  const text = (changes: object) =>
+    JSON.stringify({
+      ...JSON.parse(encodePropertyEvent({ actor: 'us.a', state: seedState(), conflicts: [], claims: [] })),
+      ...changes,
+    })
+  const property = { id: 1, region_origin: 'us', ...seedState().fields }
+  for (const refused of [
+    { schema: 2 },
+    { type: 'unknown' },
+    { actor: 'nobody' },
+    { vector: { 'us.a': -1 } },
+    { property: { ...property, price: 1e15 } },
+    { property: { ...property, price: 0.001 } },
+    { property: { ...property, title: 'a\u0000b' } },
+    { property: { ...property, title: '\ud800' } },
+    { property: { ...property, id: 0 } },
+    { stamps: { price: [1, 2, 'us.a'] } },
+  ]) {
+    assert.throws(() => parseEvent(text(refused)), JSON.stringify(refused))
+  }
+  assert.throws(() => parseEvent('{'))
+  assert.throws(() => parseEvent('null'))
+  assert.doesNotThrow(() => parseEvent(text({ stamps: { price: [1, 9e15, 'us.a', 1, 'r'] } })))
+})
+
+test('prices are exact to the cent up to the greatest', () => {
+  const { schema } = fieldTable.price
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 99_999_999_999_999 }), (cents) => {
+      const price = Number(`${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`)
+      assert.equal(schema.parse(price), price)
+    }),
+  )
+  for (const refused of [-0.01, 0.001, 1e12, Number.NaN, Number.POSITIVE_INFINITY, '1', null]) {
+    assert.equal(schema.safeParse(refused).success, false, String(refused))
+  }
+})
+
+test('times are ISO 8601 with microseconds', () => {
+  assert.equal(formatTime(1_767_225_600_000_001), '2026-01-01T00:00:00.000001Z')
+  assert.equal(formatTime(1_767_225_600_123_456), '2026-01-01T00:00:00.123456Z')
+  assert.equal(viewOf(seedState()).updated_at, '2026-01-01T00:00:00.000000Z')
+})
