@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { Server } from 'node:net'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 
 export type ControlRequest = { command: string; name?: string }
@@ -45,6 +46,7 @@ export async function serveControl(
     server.once('error', reject)
     server.listen(socketName, resolve)
   })
+  process.on('exit', () => rmSync(join(folder, socketName), { force: true }))
   return server
 }
 
