@@ -74,7 +74,6 @@ async function main(): Promise<void> {
       supervised.set(part.name, supervision)
       return { start: () => startAndSay(supervision), stop: (timeoutMs) => supervision.stop(timeoutMs) }
     },
-    ...(process.env['MERIDIAN_BACKEND_ENTRY'] && { backendEntry: process.env['MERIDIAN_BACKEND_ENTRY'] }),
   })
   await serveControl(state, (request) => answerControl(request, supervised))
   await stack.start()

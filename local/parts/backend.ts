@@ -16,8 +16,6 @@ export type BackendOptions = {
   brokers: string
   /** Further settings of the backend, e.g. LOG_LEVEL. */
   env?: Record<string, string | undefined>
-  /** The program to run instead of the backend, for tests of the local run itself. */
-  entry?: string
 }
 
 const host = '127.0.0.1'
@@ -29,7 +27,7 @@ export async function createBackend(options: BackendOptions): Promise<Part & { u
   const { name, dir, region, databaseUrl, brokers, env = {} } = options
   const port = options.port ?? (await freePort())
   const url = `http://${host}:${port}`
-  const entry = options.entry ?? join(projectRoot, 'backend/src/main.ts')
+  const entry = join(projectRoot, 'backend/src/main.ts')
   const part = new ManagedProcess({
     name,
     dir,

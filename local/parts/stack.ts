@@ -24,7 +24,6 @@ export type StackOptions = {
   backendsPerRegion?: number
   /** NGINX's listen address. */
   host?: string
-  backendEntry?: string
   supervise?: (part: Part) => LifeCycle
   /** Told what had to be fetched or installed first. */
   progress?: Progress
@@ -79,8 +78,7 @@ export async function createStack(options: StackOptions): Promise<Stack> {
         brokers: kafka.brokers,
         env: { REGIONS: regions.join(','), ...env },
       }
-      const entry = options.backendEntry === undefined ? {} : { entry: options.backendEntry }
-      own.push(await createBackend({ ...common(name), region, ...settings, ...entry }))
+      own.push(await createBackend({ ...common(name), region, ...settings }))
     }
     postgres[region] = database
     backends[region] = own
