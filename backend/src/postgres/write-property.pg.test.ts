@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import fc from 'fast-check'
+import type { PropertyEvent } from '../domain/event.ts'
+import { encodeEtag } from '../domain/etag.ts'
+import { joinStates } from '../domain/merge.ts'
+import { viewOf, type PropertyState } from '../domain/property.ts'
+import { versionOf } from '../domain/stamp.ts'
+import { decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
+import { changesArbitrary, seedState, write } from '../testing/arbitraries.ts'
+import {
+  prepareTestDatabase,
+  startTestServer,
+  type TestDatabase,
+  type TestServer,
+} from '../testing/database.ts'
+import { mergeStates } from './merge-states.ts'
+import { readProperty } from './read-property.ts'
+import { writeProperty } from './write-property.ts'
+
+let server: TestServer
+let database: TestDatabase
+let requestCount = 0
+
+before(async () => {
+  server = await startTestServer()
+  database = await prepareTestDatabase(server)
+})
+after(async () => {
+  await database?.close()
+  await server?.stop()
+})
+beforeEach(async () => {
+  await database.pool.query('UPDATE properties SET vector = $1, stamps = $1, version = 1, extra = $1', ['{}'])
+  await database.pool.query('TRUNCATE claims')
+  await database.events()
+})
+
+const request = (changes: Partial<WriteRequest>): WriteRequest => ({
+  id: 1,
+  requestId: `request-${requestCount++}`,
+  fingerprint: 'fingerprint',
+  guard: { version: 1 },
+  changes: { price: 5 },
+  ...changes,
+})
+const writeNow = (changes: Partial<WriteRequest>): Promise<WriteOutcome> =>
+  writeProperty(database.pool, database.incarnation.actor, request(changes))
+const read = async (id = 1): Promise<PropertyState> => {
+  const state = await readProperty(database.pool, id)
+  assert.ok(state)
+  return state
+}
+const claimCount = async (): Promise<number> =>
+  (await database.pool.query<{ count: number }>('SELECT count(*) FROM claims')).rows[0]?.count ?? -1
+
+type Step =
+  | { kind: 'write'; changes: object; guard: 'version' | 'etag' | 'if-match' | 'all' | 'stale version' | 'stale etag' }
+  | { kind: 'merge'; changes: object; actor: number; skew: number }
+
+const stepsArbitrary: fc.Arbitrary<readonly Step[]> = fc.array(
+  fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant('write' as const),
+        changes: changesArbitrary,
+        guard: fc.constantFrom(
+          ...(['version', 'etag', 'if-match', 'all', 'stale version', 'stale etag'] as const),
+        ),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('merge' as const),
+        changes: changesArbitrary,
+        actor: fc.integer({ min: 1, max: 2 }),
+        skew: fc.constantFrom(0, 3_600_000_000),
+      }),
+    },
+  ),
+  { minLength: 1, maxLength: 6 },
+)
+
+function guardOf(kind: Extract<Step, { kind: 'write' }>['guard'], state: PropertyState): WriteRequest['guard'] {
+  const version = versionOf(state.vector)
+  const etag = encodeEtag(state.vector)
+  switch (kind) {
+    case 'version':
+      return { version }
+    case 'etag':
+      return { etag }
+    case 'if-match':
+      return { ifMatch: ['"us.other:1"', etag] }
+    case 'all':
+      return { version, etag, ifMatch: '*' }
+    case 'stale version':
+      return { version: version + 1, ifMatch: [etag] }
+    case 'stale etag':
+      return { version, ifMatch: ['"us.other:1"'] }
+  }
+}
+
+test('the statement and decideWrite take the same decision, row and event alike', async () => {
+  const { actor } = database.incarnation
+  await fc.assert(
+    fc.asyncProperty(stepsArbitrary, fc.integer({ min: 1, max: 10 }), async (steps, id) => {
+      await database.pool.query(
+        `UPDATE properties SET (price, bedrooms, bathrooms, title, description, status, vector, stamps, version) =
+           (100000, 2, 1.5, 'Seed', 'A seed.', 'active', '{}', '{}', 1) WHERE id = $1`,
+        [id],
+      )
+      await database.events()
+      let state = seedState(id)
+      let time = 0
+      for (const step of steps) {
+        if (step.kind === 'merge') {
+          state = joinStates(state, write(state, step, time++))
+          const client = await database.pool.connect()
+          assert.ok((await mergeStates(client, [state])).has(id))
+          client.release()
+          continue
+        }
+        const asked = request({ id, changes: step.changes, guard: guardOf(step.guard, state) })
+        const outcome = await writeProperty(database.pool, actor, asked)
+        const events = await database.events()
+        const t = events[0]?.type === 'property' ? (events[0].claims[0]?.acceptances[0]?.t ?? 0) : 0
+        const expected = decideWrite(state, asked, { actor, t })
+        if (typeof expected === 'string') {
+          assert.deepEqual(outcome, { kind: expected, current: viewOf(state) })
+          assert.deepEqual(events, [])
+          continue
+        }
+        assert.deepEqual(outcome, { kind: 'accepted', property: viewOf(expected) })
+        assert.deepEqual(await read(id), expected)
+        assertEvent(events, expected, asked, actor)
+        state = expected
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+function assertEvent(events: readonly unknown[], state: PropertyState, asked: WriteRequest, actor: string): void {
+  assert.equal(events.length, 1)
+  const event = events[0] as PropertyEvent
+  assert.deepEqual(event.state, state)
+  assert.deepEqual(event.conflicts, [])
+  assert.equal(event.actor, actor)
+  const [claim, ...others] = event.claims
+  assert.deepEqual(others, [])
+  assert.equal(claim?.request_id, asked.requestId)
+  const acceptance = claim?.acceptances[0]
+  assert.ok(acceptance && /^\d+$/.test(acceptance.xid) && acceptance.t > 1.7e15)
+  assert.deepEqual(
+    { ...acceptance, xid: '', t: 0 },
+    {
+      property: state.id,
+      actor,
+      n: state.vector[actor],
+      fingerprint: asked.fingerprint,
+      status: 200,
+      version: versionOf(state.vector),
+      etag: encodeEtag(state.vector),
+      xid: '',
+      t: 0,
+    },
+  )
+}
+
+test('one request id on ten properties at once takes effect once', async () => {
+  const ids = Array.from({ length: 10 }, (_, index) => index + 1)
+  const outcomes = await Promise.all(ids.map((id) => writeNow({ id, requestId: 'the-same' })))
+  const kinds = outcomes.map((outcome) => outcome.kind).sort()
+  assert.deepEqual(kinds, ['accepted', ...Array<string>(9).fill('duplicate_request')])
+  const states = await Promise.all(ids.map(read))
+  assert.equal(states.filter((state) => versionOf(state.vector) === 2).length, 1)
+  assert.equal((await database.events()).length, 1)
+})
+
+test('of concurrent writes with one version exactly one is accepted, and the others are told the state', async () => {
+  const outcomes = await Promise.all(Array.from({ length: 25 }, (_, n) => writeNow({ changes: { price: n + 1 } })))
+  const accepted = outcomes.filter((outcome) => outcome.kind === 'accepted')
+  assert.equal(accepted.length, 1)
+  const current = viewOf(await read())
+  assert.equal(current.version, 2)
+  for (const outcome of outcomes) {
+    if (outcome.kind !== 'accepted') assert.deepEqual(outcome, { kind: 'version_conflict', current })
+  }
+  assert.equal(await claimCount(), 1)
+})
+
+test('a refused write leaves nothing behind, and its request id free', async () => {
+  const before = await read()
+  assert.equal((await writeNow({ requestId: 'free', id: 999 })).kind, 'not_found')
+  assert.equal((await writeNow({ requestId: 'free', guard: { version: 7 } })).kind, 'version_conflict')
+  assert.equal((await writeNow({ requestId: 'free', guard: { ifMatch: ['"x"'] } })).kind, 'precondition_failed')
+  assert.deepEqual(await read(), before)
+  assert.equal(await claimCount(), 0)
+  assert.deepEqual(await database.events(), [])
+  assert.equal((await writeNow({ requestId: 'free' })).kind, 'accepted')
+})
+
+test('refusals come in the order of the contract: 422, 404, 412, 409', async () => {
+  const original = await writeNow({ requestId: 'used' })
+  assert.equal(original.kind, 'accepted')
+  const again = await writeNow({ requestId: 'used', id: 999, guard: { version: 9, ifMatch: ['"x"'] } })
+  assert.equal(again.kind, 'duplicate_request')
+  assert.equal(again.kind === 'duplicate_request' && again.original.version, 2)
+  const other = await writeNow({ requestId: 'used', fingerprint: 'other' })
+  assert.equal(other.kind, 'request_id_reused')
+  assert.equal((await writeNow({ id: 999, guard: { ifMatch: ['"x"'] } })).kind, 'not_found')
+  const both = await writeNow({ guard: { version: 9, ifMatch: ['"x"'] } })
+  assert.equal(both.kind, 'precondition_failed')
+})
+
+test('equal values are accepted with a new version and no new stamp', async () => {
+  await writeNow({ changes: { price: 5 } })
+  const before = await read()
+  const outcome = await writeNow({ changes: { price: 5 }, guard: { version: 2 } })
+  assert.equal(outcome.kind, 'accepted')
+  const state = await read()
+  assert.equal(versionOf(state.vector), 3)
+  assert.deepEqual(state.stamps, before.stamps)
+})
+
+test('a write rolls back whole if its transaction does', async () => {
+  const client = await database.pool.connect()
+  await client.query('BEGIN')
+  assert.equal((await writeProperty(client, database.incarnation.actor, request({}))).kind, 'accepted')
+  await client.query('ROLLBACK')
+  client.release()
+  assert.equal(versionOf((await read()).vector), 1)
+  assert.equal(await claimCount(), 0)
+  assert.deepEqual(await database.events(), [])
+})
