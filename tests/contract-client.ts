@@ -1,0 +1,142 @@
+/**
+ * What the contract test asks with: a running system, and requests whose answers are checked for what every answer
+ * must carry.
+ */
+
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RawClient } from '../backend/src/http/testing/raw-client.ts'
+import { createStack, type Stack } from '../local/parts/stack.ts'
+
+export type Json = Record<string, unknown>
+export type Fields = Readonly<Record<string, string>>
+
+export interface Answer {
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  readonly body: Json
+  readonly text: string
+}
+
+const given = process.env['BASE_URL']?.replace(/\/+$/, '')
+/** Whether the system is this test's own, so that nobody has written to it before. */
+export const isFresh = given === undefined
+let stack: Stack | undefined
+let folder: string | undefined
+let baseUrl = given ?? ''
+
+export async function startSystem(): Promise<void> {
+  if (!isFresh) return
+  folder = await mkdtemp(join(tmpdir(), 'meridian-contract-'))
+  stack = await createStack({ dir: folder })
+  await stack.start()
+  baseUrl = stack.url
+}
+
+export async function stopSystem(): Promise<void> {
+  await stack?.stop()
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+}
+
+/** The address of a backend of this test's own system, past NGINX. */
+export const backendUrl = (region: string): string | undefined => stack?.backends[region]?.[0]?.url
+
+/** A connection that sends what HTTP clients refuse to send. */
+export function connect(): Promise<RawClient> {
+  const { hostname, port } = new URL(baseUrl)
+  return RawClient.open(Number(port || 80), hostname)
+}
+
+/** One request; no answer may be worse than a refusal. */
+export async function send(
+  method: string,
+  path: string,
+  headers: Fields = {},
+  body?: string | Buffer,
+): Promise<Answer> {
+  const response = await fetch(baseUrl + path, {
+    method,
+    headers,
+    ...(body !== undefined && { body: Buffer.from(body) }),
+  })
+  const text = await response.text()
+  assert.ok(response.status < 500, `${method} ${path}: ${response.status} ${text}`)
+  const answer = {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: text === '' ? {} : (JSON.parse(text) as Json),
+  }
+  assertSigned(answer)
+  return answer
+}
+
+/** What every answer carries; a region's prefix is answered by that region while it is healthy. */
+function assertSigned({ status, headers, body }: Answer): void {
+  assert.match(headers.get('x-served-by') ?? '', /^(us|eu|nginx)$/)
+  assert.equal(headers.get('x-failover'), 'false')
+  assert.equal(headers.get('x-powered-by'), null)
+  if (status >= 400 && Object.keys(body).length > 0) {
+    assert.equal(headers.get('content-type'), 'application/problem+json')
+    assert.equal(body['status'], status)
+    for (const member of ['title', 'detail', 'code']) assert.equal(typeof body[member], 'string', member)
+  } else if (status === 200) {
+    assert.equal(headers.get('content-type'), 'application/json; charset=utf-8')
+  }
+}
+
+export const get = (path: string, headers: Fields = {}) => send('GET', path, headers)
+export const freshId = () => `contract-${randomUUID()}`
+export const writeHeaders = (more: Fields = {}) => ({
+  'Content-Type': 'application/json',
+  'X-Request-ID': freshId(),
+  ...more,
+})
+
+/** Sends a PUT twice. What was accepted is refused as a duplicate; what was refused is refused alike. */
+export async function put(path: string, body: object | string | Buffer, more: Fields = {}): Promise<Answer> {
+  const headers = writeHeaders(more)
+  const bytes = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
+  const first = await send('PUT', path, headers, bytes)
+  const second = await send('PUT', path, headers, bytes)
+  if (first.status !== 200) {
+    assert.deepEqual([second.status, second.body], [first.status, first.body])
+    return first
+  }
+  assertCode(second, 422, 'duplicate_request')
+  const original = second.body['original'] as Json
+  const { id, version, etag } = first.body
+  assert.deepEqual(
+    [original['status'], original['property_id'], original['version'], original['etag']],
+    [200, id, version, etag],
+  )
+  assert.equal(first.headers.get('x-request-id'), headers['X-Request-ID'])
+  assert.equal(first.headers.get('etag'), etag)
+  return first
+}
+
+export function assertCode(answer: Answer, status: number, code: string): void {
+  assert.deepEqual([answer.status, answer.body['code']], [status, code], answer.text)
+}
+
+interface Picked {
+  readonly path: string
+  readonly id: number
+  readonly property: Json
+  readonly version: number
+  readonly etag: string
+}
+
+/**
+ * A property for one test. Each region writes to its own half of the ids, so that nothing arrives from the other one
+ * in the middle of a test; 1 belongs to the examples of the documentation.
+ */
+export async function pick(region: string): Promise<Picked> {
+  const id = 2 * (1 + Math.floor(Math.random() * 400)) + (region === 'us' ? 0 : 1)
+  const path = `/${region}/properties/${id}`
+  const { body } = await get(path)
+  return { path, id, property: body, version: Number(body['version']), etag: String(body['etag']) }
+}
