@@ -74,7 +74,7 @@ test('limits of each member', () => {
       assert.deepEqual(
         wrongMembers({ version: 1, title: 'x', [member]: value }),
         [member],
-        `${member}: ${value}`,
+        `${member}: ${String(value)}`,
       )
     }
   }

@@ -1,46 +1,48 @@
 /**
- * Folds a batch of events into one state per property, before the database is asked.
+ * Folds a batch of events before the database is asked.
  *
- * Invariant: folding uses the domain's join and detects conflicts between the folded sides, so the result is what
- * merging the events one by one would give.
+ * Invariant: merging the folded batch gives what merging its events one by one gives. So a state is only left out if
+ * the next one of its property has seen it; concurrent states stay apart, in order, and what they lose to each other
+ * is detected against the row, as always.
  */
 
 import { joinAcceptances, type Claim } from '../domain/claim.ts'
 import { joinConflicts, type ConflictRecord } from '../domain/conflict.ts'
 import type { PropertyEvent } from '../domain/event.ts'
-import { detectConflicts, joinStates } from '../domain/merge.ts'
 import type { PropertyState } from '../domain/property.ts'
+import { dominates } from '../domain/stamp.ts'
 
 export interface FoldedProperty {
-  readonly state: PropertyState
+  readonly id: number
+  /** At least one; none is dominated by its successor. */
+  readonly states: readonly PropertyState[]
   readonly conflicts: readonly ConflictRecord[]
 }
 
 export interface FoldedBatch {
-  readonly properties: ReadonlyMap<number, FoldedProperty>
+  /** In the order of their ids. */
+  readonly properties: readonly FoldedProperty[]
   readonly claims: readonly Claim[]
 }
 
 export function foldEvents(events: readonly PropertyEvent[]): FoldedBatch {
-  const properties = new Map<number, FoldedProperty>()
-  const claims = new Map<string, Claim>()
-  for (const { state, conflicts, claims: eventClaims } of events) {
-    const known = properties.get(state.id)
-    properties.set(state.id, known ? join(known, { state, conflicts }) : { state, conflicts })
-    for (const claim of eventClaims) {
-      const before = claims.get(claim.request_id)?.acceptances ?? []
-      claims.set(claim.request_id, {
-        request_id: claim.request_id,
-        acceptances: joinAcceptances(before, claim.acceptances),
-      })
-    }
-  }
-  return { properties, claims: [...claims.values()] }
+  const byId = Map.groupBy(events, ({ state }) => state.id)
+  const properties = [...byId].map(([id, own]): FoldedProperty => ({
+    id,
+    states: own.map(({ state }) => state).filter((state, index) => !isSuperseded(state, own[index + 1]?.state)),
+    conflicts: joinConflicts(...own.map(({ conflicts }) => conflicts)),
+  }))
+  return { properties: properties.sort((a, b) => a.id - b.id), claims: foldClaims(events) }
 }
 
-function join(a: FoldedProperty, b: FoldedProperty): FoldedProperty {
-  return {
-    state: joinStates(a.state, b.state),
-    conflicts: joinConflicts(a.conflicts, b.conflicts, detectConflicts(a.state, b.state)),
+const isSuperseded = (state: PropertyState, next: PropertyState | undefined): boolean =>
+  next !== undefined && dominates(next.vector, state.vector)
+
+function foldClaims(events: readonly PropertyEvent[]): readonly Claim[] {
+  const claims = new Map<string, Claim>()
+  for (const { request_id, acceptances } of events.flatMap((event) => event.claims)) {
+    const before = claims.get(request_id)?.acceptances ?? []
+    claims.set(request_id, { request_id, acceptances: joinAcceptances(before, acceptances) })
   }
+  return [...claims.values()]
 }

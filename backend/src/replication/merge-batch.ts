@@ -25,7 +25,7 @@ import { mergeStates } from '../postgres/merge-states.ts'
 import type { FoldedBatch, FoldedProperty } from './fold.ts'
 
 export interface MergeCounts {
-  /** Stored as they came, or known already. */
+  /** Stored as they came. */
   readonly applied: number
   /** Joined with a concurrent local state. */
   readonly merged: number
@@ -37,17 +37,20 @@ export interface MergeCounts {
 
 /** `actor` is this region's: records that are new here are emitted in its name. */
 export async function mergeBatch(client: pg.ClientBase, actor: string, batch: FoldedBatch): Promise<MergeCounts> {
-  const folded = [...batch.properties.values()].sort((a, b) => a.state.id - b.state.id)
+  const { properties } = batch
+  // Also locks the rows that it does not replace, all in the order of their ids.
   const stored = await mergeStates(
     client,
-    folded.map(({ state }) => state),
+    properties.map(({ states }) => states[0] as PropertyState),
   )
   const grownClaims = await mergeClaims(client, batch.claims)
   const twins = await mergeConflicts(client, grownClaims.flatMap(conflictsOfClaim))
-  const rest = folded.filter(({ state, conflicts }) => conflicts.length > 0 || !stored.has(state.id))
+  const rest = properties
+    .map((property) => (stored.has(property.id) ? { ...property, states: property.states.slice(1) } : property))
+    .filter(({ states, conflicts }) => states.length > 0 || conflicts.length > 0)
   const slow = await mergeSlowly(client, actor, rest)
   return {
-    applied: folded.length - slow.merged,
+    applied: properties.length - slow.merged - slow.duplicates,
     merged: slow.merged,
     duplicates: slow.duplicates,
     conflicts: [...twins, ...slow.conflicts],
@@ -57,9 +60,21 @@ export async function mergeBatch(client: pg.ClientBase, actor: string, batch: Fo
 interface Joined {
   readonly before: PropertyState
   readonly after: PropertyState
-  readonly incoming: FoldedProperty
   readonly conflicts: readonly ConflictRecord[]
 }
+
+/** Joins the states of one property with its row, one after the other. */
+function joinInto(before: PropertyState, { states, conflicts }: FoldedProperty): Joined {
+  let after = before
+  const records = [conflicts]
+  for (const state of states) {
+    records.push(detectConflicts(after, state))
+    after = joinStates(after, state)
+  }
+  return { before, after, conflicts: joinConflicts(...records) }
+}
+
+const isUnchanged = ({ before, after }: Joined): boolean => dominates(before.vector, after.vector)
 
 async function mergeSlowly(
   client: pg.ClientBase,
@@ -67,27 +82,18 @@ async function mergeSlowly(
   rest: readonly FoldedProperty[],
 ): Promise<{ merged: number; duplicates: number; conflicts: readonly ConflictRecord[] }> {
   if (rest.length === 0) return { merged: 0, duplicates: 0, conflicts: [] }
-  const incomingById = new Map(rest.map((property) => [property.state.id, property]))
-  const locked = await lockStates(client, [...incomingById.keys()])
-  const joined = locked.map((before): Joined => {
-    const incoming = incomingById.get(before.id) as FoldedProperty
-    const after = joinStates(before, incoming.state)
-    return {
-      before,
-      after,
-      incoming,
-      conflicts: joinConflicts(incoming.conflicts, detectConflicts(before, incoming.state)),
-    }
-  })
+  const byId = new Map(rest.map((property) => [property.id, property]))
+  const locked = await lockStates(client, [...byId.keys()])
+  const joined = locked.map((before) => joinInto(before, byId.get(before.id) as FoldedProperty))
   // A joined state dominates the row that it was joined from, so the fast path's statement stores it.
   await mergeStates(
     client,
-    joined.filter(({ before, after }) => !dominates(before.vector, after.vector)).map(({ after }) => after),
+    joined.filter((each) => !isUnchanged(each)).map(({ after }) => after),
   )
   const conflicts = await storeConflicts(client, joined)
   await emitChanged(client, actor, joined, conflicts)
-  const known = joined.filter(({ before, incoming }) => dominates(before.vector, incoming.state.vector))
-  return { merged: joined.length - known.length, duplicates: known.length, conflicts }
+  const duplicates = joined.filter(isUnchanged).length
+  return { merged: joined.length - duplicates, duplicates, conflicts }
 }
 
 async function storeConflicts(

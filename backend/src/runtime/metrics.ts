@@ -39,7 +39,7 @@ export function createMetrics(region: string) {
     slotRetainedBytes: gauge('meridian_slot_wal_retained_bytes', 'WAL that the slot keeps from being removed'),
     slotSafeBytes: gauge('meridian_slot_wal_safe_bytes', 'WAL that may still be written before the slot is lost'),
     applierActive: gauge('meridian_applier_active', '1 while this process merges', ['cluster']),
-    applied: counter('meridian_applied_total', 'States stored as they came, or known already'),
+    applied: counter('meridian_applied_total', 'States stored as they came'),
     merged: counter('meridian_merged_total', 'States that were merged with concurrent local ones'),
     conflicts: counter('meridian_conflicts_total', 'Conflict records added or changed', ['kind']),
     duplicates: counter('meridian_duplicates_total', 'Events that brought nothing new'),
