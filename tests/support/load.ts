@@ -1,0 +1,195 @@
+/**
+ * Clients that behave as this API asks of them, and write down everything that happens to them.
+ *
+ * Each reads a property, then sends its change guarded by the version and ETag that it saw, with a fresh
+ * `X-Request-ID`. 409 carries the current state: the change is made again on that, under a new id. No answer, 429 or
+ * 5xx: the same request again, under the same id, a bounded number of times. 422 with this request's own `original`
+ * is the success that an earlier attempt had.
+ *
+ * Every attempt that got neither an outcome nor a refusal is recorded as failed, also if its repetition succeeded.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { waitUntil } from '../../local/wait.ts'
+import {
+  dotOf,
+  History,
+  loadFields,
+  vectorOfEtag,
+  type AcknowledgedWrite,
+  type SentWrite,
+} from './history.ts'
+import { HttpClient, type Answer, type Request } from './http.ts'
+
+/** How often one request is sent at most, and the pause before it is sent again: 30 s in all. */
+const attemptsMax = 60
+const retryPauseMs = 500
+/** How often a change is made again after 409; two writers of one property rarely need more than three. */
+const redoMax = 50
+
+export type LoadOptions = {
+  /** NGINX's address. */
+  readonly url: string
+  readonly properties: readonly number[]
+  /** Number of clients by the region that they ask. */
+  readonly clients: Readonly<Record<string, number>>
+  /** Writes a second of all clients together; as fast as they can if absent. */
+  readonly writesPerSecond?: number
+}
+
+type View = Readonly<{ version: number; etag: string }>
+type PutResult = { acknowledged: true } | { current: View } | undefined
+
+let values = 0
+
+export class Load {
+  readonly history = new History()
+  readonly #options: LoadOptions
+  readonly #http = new HttpClient()
+  readonly #workers: Promise<void>[]
+  #stopping = false
+
+  private constructor(options: LoadOptions) {
+    this.#options = options
+    const regions = Object.entries(options.clients).flatMap(([region, count]) => Array(count).fill(region))
+    const intervalMs =
+      options.writesPerSecond === undefined ? 0 : (regions.length * 1000) / options.writesPerSecond
+    this.#workers = regions.map((region: string, index) =>
+      this.#work(region, intervalMs, (intervalMs * index) / regions.length),
+    )
+  }
+
+  /** Begins to write, until `stop`. */
+  static start(options: LoadOptions): Load {
+    return new Load(options)
+  }
+
+  /** Resolves when every client has finished what it had begun. */
+  async stop(): Promise<History> {
+    this.#stopping = true
+    try {
+      await Promise.all(this.#workers)
+    } finally {
+      this.#http.close()
+    }
+    return this.history
+  }
+
+  /** Resolves when `count` more writes have been acknowledged that fit; rejects if a client has failed. */
+  async acknowledges(
+    count: number,
+    {
+      timeoutMs = 30_000,
+      which = () => true,
+    }: { timeoutMs?: number; which?: (w: AcknowledgedWrite) => boolean } = {},
+  ): Promise<readonly AcknowledgedWrite[]> {
+    const first = this.history.acknowledged.length
+    let found: readonly AcknowledgedWrite[] = []
+    const enough = waitUntil(
+      () => {
+        found = this.history.acknowledged.slice(first).filter(which)
+        return found.length >= count
+      },
+      { timeoutMs, intervalMs: 10, what: () => `${count} acknowledged writes, got ${found.length}` },
+    )
+    await Promise.race([enough, Promise.all(this.#workers).then(() => enough)])
+    return found
+  }
+
+  async #work(region: string, intervalMs: number, firstAfterMs: number): Promise<void> {
+    let due = performance.now() + firstAfterMs
+    while (!this.#stopping) {
+      const early = due - performance.now()
+      if (early > 0) await delay(early)
+      due = Math.max(due + intervalMs, performance.now() - 1_000)
+      if (!this.#stopping) await this.#changeOne(region)
+    }
+  }
+
+  async #changeOne(region: string): Promise<void> {
+    const { properties } = this.#options
+    const property = properties[Math.floor(Math.random() * properties.length)] as number
+    const read = await this.#sendUntilAnswered(`/${region}/properties/${property}`, {})
+    let current = read?.body as View | undefined
+    for (let redo = 0; current && redo < redoMax; redo++) {
+      const result = await this.#put(newWrite(region, property, current), current)
+      if (!result || 'acknowledged' in result) return
+      current = result.current
+    }
+  }
+
+  async #put(write: SentWrite, { version, etag }: View): Promise<PutResult> {
+    this.history.sent.set(write.requestId, write)
+    const began = performance.now()
+    const path = `/${write.region}/properties/${write.property}`
+    const answer = await this.#sendUntilAnswered(path, {
+      method: 'PUT',
+      requestId: write.requestId,
+      body: { [write.field]: write.value, version, etag },
+    })
+    if (!answer) {
+      this.history.unresolved.push(write)
+      return undefined
+    }
+    if (answer.status === 409) {
+      this.history.refused.push(write)
+      return { current: answer.body['current'] as View }
+    }
+    this.history.acknowledged.push(acknowledgement(write, answer, began))
+    return { acknowledged: true }
+  }
+
+  /** The answer of a request, sent again until there is one; undefined if it was given up. */
+  async #sendUntilAnswered(path: string, request: Request): Promise<Answer | undefined> {
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      if (attempt > 0) await delay(retryPauseMs)
+      const outcome = await this.#http.send(this.#options.url + path, request).catch((error: Error) => error)
+      if (!(outcome instanceof Error) && isOutcome(outcome)) return outcome
+      this.history.failures.push({
+        method: request.method ?? 'GET',
+        path,
+        requestId: request.requestId,
+        reason: reasonOf(outcome),
+        at: performance.now(),
+      })
+    }
+    return undefined
+  }
+}
+
+/** Success, stale, or accepted before: everything else is a failure of the service. */
+function isOutcome({ status, body }: Answer): boolean {
+  return status === 200 || status === 409 || (status === 422 && body['code'] === 'duplicate_request')
+}
+
+function reasonOf(outcome: Answer | Error): string {
+  if (outcome instanceof Error) return `${outcome.name}: ${outcome.message}`
+  return `${outcome.status} ${String(outcome.body['code'])} by ${outcome.servedBy}`
+}
+
+function newWrite(region: string, property: number, seen: View): SentWrite {
+  const number = ++values
+  const requestId = `load-${randomUUID()}`
+  const field = loadFields[number % loadFields.length] as SentWrite['field']
+  const value = field === 'price' ? number : `${field} ${number}`
+  return { requestId, region, property, field, value, base: vectorOfEtag(seen.etag) }
+}
+
+function acknowledgement(write: SentWrite, answer: Answer, began: number): AcknowledgedWrite {
+  const foundAgain = answer.status === 422
+  const given = (foundAgain ? answer.body['original'] : answer.body) as View & { region?: string }
+  const servedBy = given.region ?? answer.servedBy
+  const at = performance.now()
+  return {
+    write,
+    dot: dotOf(given.etag, servedBy),
+    servedBy,
+    failover: answer.failover,
+    version: given.version,
+    etag: given.etag,
+    foundAgain,
+    at,
+    latencyMs: at - began,
+  }
+}

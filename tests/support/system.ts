@@ -1,0 +1,81 @@
+/** The whole system for one test file: started in a temporary folder on free ports, gone afterwards in any case. */
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { Part } from '../../local/parts/part.ts'
+import { createStack, type Stack } from '../../local/parts/stack.ts'
+import { tail } from '../../local/process.ts'
+import { HttpClient, type Answer, type Request } from './http.ts'
+
+export const regionNames = ['us', 'eu'] as const
+export type RegionName = (typeof regionNames)[number]
+
+const logTailBytes = 2_000
+const databaseSettings = { max: 2, connectionTimeoutMillis: 5_000, statement_timeout: 30_000 }
+
+export type System = {
+  readonly stack: Stack
+  /** Directly at each region's database. */
+  readonly databases: Readonly<Record<RegionName, pg.Pool>>
+  /** A request through NGINX. */
+  ask(path: string, request?: Request): Promise<Answer>
+  /** A request at one backend, past NGINX. */
+  askBackend(backend: Part & { url: string }, path: string, request?: Request): Promise<Answer>
+  backend(region: RegionName, index?: number): Part & { url: string }
+  /** Also prints the end of every log if `failed`. */
+  stop(failed?: boolean): Promise<void>
+}
+
+export type SystemOptions = { readonly backendsPerRegion?: number }
+
+/** Resolves when everything serves. */
+export async function startSystem({ backendsPerRegion = 1 }: SystemOptions = {}): Promise<System> {
+  const dir = await mkdtemp(join(tmpdir(), 'meridian-faults-'))
+  const stack = await createStack({ dir, backendsPerRegion, env: { LOG_LEVEL: 'warn' } })
+  const http = new HttpClient()
+  const pools: pg.Pool[] = []
+  const databaseOf = (region: RegionName): pg.Pool => {
+    const pool = new pg.Pool({ connectionString: urlOf(stack, region), ...databaseSettings })
+    pool.on('error', () => {}) // tests kill the server under it
+    pools.push(pool)
+    return pool
+  }
+  const stop = async (failed = false): Promise<void> => {
+    http.close()
+    await Promise.all(pools.map((pool) => pool.end()))
+    await stack.stop()
+    if (failed) for (const part of stack.parts) printLog(part)
+    await rm(dir, { recursive: true, force: true })
+  }
+  try {
+    await stack.start()
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    stack,
+    databases: { us: databaseOf('us'), eu: databaseOf('eu') },
+    ask: (path, request) => http.send(stack.url + path, request),
+    askBackend: (backend, path, request) => http.send(backend.url + path, request),
+    backend(region, index = 0) {
+      const found = stack.backends[region]?.[index]
+      if (!found) throw new Error(`no backend ${index} in ${region}`)
+      return found
+    },
+    stop,
+  }
+}
+
+function urlOf(stack: Stack, region: RegionName): string {
+  const found = stack.postgres[region]
+  if (!found) throw new Error(`no database in ${region}`)
+  return found.url
+}
+
+/** NGINX's log is its access log: thousands of lines that say nothing here. */
+function printLog(part: Part): void {
+  if (part.name !== 'nginx') console.error(`--- ${part.name}\n${tail(part.logFile, logTailBytes)}`)
+}
