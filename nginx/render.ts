@@ -54,7 +54,7 @@ export function renderNginxConfig(options: NginxOptions): string {
 /** The part that depends on the regions: prefixes, upstreams and the number of tries. */
 export function renderRegions({ upstreams, resolver }: RegionOptions): string {
   const regions = Object.keys(upstreams)
-  const invalid = regions.find((region) => !/^[a-z][a-z0-9]*$/.test(region))
+  const invalid = regions.find((region) => !/^[a-z][a-z0-9-]{0,19}$/.test(region))
   if (invalid !== undefined) throw new Error(`not a region name: ${JSON.stringify(invalid)}`)
   const resolve = resolver === undefined ? '' : ' resolve'
   // Every backend of the region itself (a name that is looked up may stand for two), and then one elsewhere.
