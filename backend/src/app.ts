@@ -16,8 +16,13 @@ import type { Readiness } from './http/dependencies.ts'
 import { startServer } from './http/server.ts'
 import { UnavailableError } from './http/store.ts'
 import type { TopicSettings } from './kafka/topic.ts'
-import { createPool } from './postgres/pool.ts'
-import { prepareDatabase, verifyIncarnation, type Incarnation, type Prepared } from './postgres/prepare-database.ts'
+import { createPool, openConnections } from './postgres/pool.ts'
+import {
+  prepareDatabase,
+  verifyIncarnation,
+  type Incarnation,
+  type Prepared,
+} from './postgres/prepare-database.ts'
 import { pruneBatchMax, pruneClaims } from './postgres/prune-claims.ts'
 import { readSlotHealth } from './postgres/read-slot-health.ts'
 import { readSources } from './postgres/read-sources.ts'
@@ -122,8 +127,12 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
         region,
         migrationsFolder: fileURLToPath(new URL('migrations', seedsFolder)),
         readSeeds: () => readFile(new URL('properties.json', seedsFolder), 'utf8'),
-        newUnique: () => BigInt(`0x${randomBytes(5).toString('hex')}`).toString(36).padStart(8, '0'),
+        newUnique: () =>
+          BigInt(`0x${randomBytes(5).toString('hex')}`)
+            .toString(36)
+            .padStart(8, '0'),
       })
+      if (prepared.kind === 'ready') await openConnections(pool)
       setReadiness(prepared)
       if (prepared.kind !== 'ready') return sleep(verifyIntervalMs, signal)
       incarnation = prepared.incarnation
@@ -140,7 +149,8 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
       return
     }
     const { kind: code, detail } = prepared
-    if (readiness.ready || readiness.code !== code) log.fatal({ code, detail }, 'this region must not accept writes')
+    if (readiness.ready || readiness.code !== code)
+      log.fatal({ code, detail }, 'this region must not accept writes')
     readiness = { ready: false, code, detail }
   }
 
@@ -157,7 +167,9 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
     const onRestored = (detail: string): void => setReadiness({ kind: 'incarnation_mismatch', detail })
     return [
       relay,
-      ...[...clusters].map((brokers) => new Applier({ ...common, actor, topic: topicOn(brokers), onRestored })),
+      ...[...clusters].map(
+        (brokers) => new Applier({ ...common, actor, topic: topicOn(brokers), onRestored }),
+      ),
       verification,
       housekeeping(actor),
     ]

@@ -31,7 +31,10 @@ export const types: pg.CustomTypesConfig = {
     numericTypes.get(oid) ?? pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
 }
 
-/** The pool of request handlers. Idle connections that break are dropped and counted by `onError`. */
+/**
+ * The pool of request handlers. Idle connections that break are dropped and counted by `onError`; those that work are
+ * kept, since a burst of requests after a quiet time would otherwise wait for new ones longer than it may.
+ */
 export function createPool(
   databaseUrl: string,
   { max, onError }: { max: number; onError: (error: Error) => void },
@@ -39,18 +42,32 @@ export function createPool(
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max,
+    min: max,
     types,
     connectionTimeoutMillis: poolWaitMs,
     statement_timeout: statementTimeoutMs,
     query_timeout: queryTimeoutMs,
     idle_in_transaction_session_timeout: 3000,
-    idleTimeoutMillis: 60_000,
     keepAlive: true,
     application_name: 'meridian-http',
   })
   // Without a listener, an idle connection that breaks would end the process.
   pool.on('error', onError)
   return pool
+}
+
+/** How often opening all connections is tried at most, in multiples of their number. */
+const openAttemptsPerConnection = 2
+
+/** Opens the pool's connections one by one before requests need them, as far as the server gives them in time. */
+export async function openConnections(pool: pg.Pool): Promise<void> {
+  const { max } = pool.options
+  const clients: pg.PoolClient[] = []
+  for (let attempt = 0; attempt < max * openAttemptsPerConnection && clients.length < max; attempt++) {
+    const client = await pool.connect().catch(() => undefined) // what fails now is tried again by requests
+    if (client) clients.push(client)
+  }
+  for (const client of clients) client.release()
 }
 
 /** Longest wait for a new connection of a background service, ms. */
