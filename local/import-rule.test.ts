@@ -9,6 +9,8 @@ test('imports that point outwards are found, others are not', (t) => {
   const source = scratchFolder(t)
   const files = {
     'main.ts': `import { a } from './http/a.ts'`,
+    'app.ts': `import { fake } from './testing/fake.ts'`,
+    'testing/fake.ts': `import { a } from '../http/a.ts'\nimport { freePort } from '../../../local/ports.ts'`,
     'http/a.ts': `import type { P } from '../domain/p.ts'\nimport { log } from '../runtime/log.ts'`,
     'http/b.ts': `import { query } from '../postgres/query.ts'`,
     'http/b.test.ts': `import { query } from '../postgres/query.ts'`,
@@ -22,6 +24,7 @@ test('imports that point outwards are found, others are not', (t) => {
     writeFileSync(join(source, file), text)
   }
   assert.deepEqual(findForbiddenImports(source), [
+    'app.ts: root must not import ./testing/fake.ts',
     'domain/q.ts: domain must not import node:fs',
     'domain/q.ts: domain must not import ../runtime/log.ts',
     'http/b.ts: http must not import ../postgres/query.ts',

@@ -42,8 +42,9 @@ export async function ensureTool(name: keyof typeof tools, progress: Progress): 
   if (found) return found
   if (process.getuid?.() === 0 && findProgram('apt-get')) {
     const began = performance.now()
+    progress(`Installing ${tool.what} with apt-get …`)
     await installWithApt(tool)
-    progress(`Installed ${tool.what} with apt-get (${seconds(began)})`)
+    progress(`Installed ${tool.what} (${seconds(began)})`)
     const installed = await findTool(name)
     if (installed) return installed
   }

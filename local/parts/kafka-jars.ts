@@ -40,6 +40,7 @@ async function fetchJars(home: string, version: string, digest: string, progress
   await ensureTool('java', progress)
   const maven = await ensureTool('maven', progress)
   const began = performance.now()
+  progress(`Fetching Kafka ${version} with Maven …`)
   const unfinished = `${home}.${process.pid}`
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(unfinished, { recursive: true })
@@ -57,7 +58,7 @@ async function fetchJars(home: string, version: string, digest: string, progress
   writeFileSync(join(unfinished, 'complete'), digest)
   rmSync(home, { recursive: true, force: true })
   renameSync(unfinished, home)
-  progress(`Fetched Kafka ${version} with Maven (${seconds(began)})`)
+  progress(`Fetched Kafka ${version} (${seconds(began)})`)
 }
 
 function readStamp(home: string): string | undefined {
