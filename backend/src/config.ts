@@ -2,7 +2,9 @@
 
 import { z } from 'zod'
 
-const regionName = z.string().regex(/^[a-z][a-z0-9-]{0,19}$/, 'must be lower-case letters, digits and hyphens')
+const regionName = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,19}$/, 'must be lower-case letters, digits and hyphens')
 const brokers = z.string().regex(/^[^\s,;=]+:\d+(,[^\s,;=]+:\d+)*$/, 'must be host:port[,host:port]')
 const positive = z.coerce.number().int().min(1)
 
@@ -35,7 +37,10 @@ const environmentSchema = z.object({
       ),
     )
     .pipe(z.record(regionName, brokers)),
-  KAFKA_TOPIC: z.string().regex(/^[\w.-]{1,249}$/).default('property-updates'),
+  KAFKA_TOPIC: z
+    .string()
+    .regex(/^[\w.-]{1,249}$/)
+    .default('property-updates'),
   KAFKA_TOPIC_PARTITIONS: positive.max(1000).default(6),
   /** How long Kafka keeps events, ms: 7 days. A region that is away for longer has a gap. */
   KAFKA_TOPIC_RETENTION_MS: positive.default(604_800_000),

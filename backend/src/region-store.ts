@@ -32,8 +32,12 @@ export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (error) {
     if (error instanceof UnavailableError) throw error
-    throw new UnavailableError('database_unavailable', 'The database of this region does not answer in time.', {
-      cause: error,
-    })
+    throw new UnavailableError(
+      'database_unavailable',
+      'The database of this region does not answer in time.',
+      {
+        cause: error,
+      },
+    )
   }
 }

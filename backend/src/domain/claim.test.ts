@@ -8,19 +8,17 @@ import { classifyConflict, conflictsOfClaim, joinConflicts, type ConflictRecord 
 /** One acceptance per actor and property: what is known of it never varies. */
 const acceptanceArbitrary = fc
   .record({ actor: fc.constantFrom(...actors), property: fc.integer({ min: 1, max: 2 }) })
-  .map(
-    ({ actor, property }): Acceptance => ({
-      actor,
-      property,
-      n: 1,
-      fingerprint: property === 1 ? 'same' : `other-${actor}`,
-      status: 200,
-      version: 2,
-      etag: `"${actor}:1"`,
-      xid: '700',
-      t: actor.length * 10 + actors.indexOf(actor as (typeof actors)[number]) * property,
-    }),
-  )
+  .map(({ actor, property }): Acceptance => ({
+    actor,
+    property,
+    n: 1,
+    fingerprint: property === 1 ? 'same' : `other-${actor}`,
+    status: 200,
+    version: 2,
+    etag: `"${actor}:1"`,
+    xid: '700',
+    t: actor.length * 10 + actors.indexOf(actor) * property,
+  }))
 const acceptancesArbitrary = fc.uniqueArray(acceptanceArbitrary, {
   selector: (acceptance) => `${acceptance.actor}/${acceptance.property}`,
   minLength: 1,
@@ -31,10 +29,7 @@ test('claims unite: commutative, associative, idempotent', () => {
   fc.assert(
     fc.property(acceptancesArbitrary, acceptancesArbitrary, acceptancesArbitrary, (a, b, c) => {
       assert.deepEqual(joinAcceptances(a, b), joinAcceptances(b, a))
-      assert.deepEqual(
-        joinAcceptances(joinAcceptances(a, b), c),
-        joinAcceptances(a, joinAcceptances(b, c)),
-      )
+      assert.deepEqual(joinAcceptances(joinAcceptances(a, b), c), joinAcceptances(a, joinAcceptances(b, c)))
       assert.deepEqual(joinAcceptances(a, a), sorted(a))
     }),
   )
@@ -58,7 +53,8 @@ test('equal requests are duplicates, different ones a reused id', () => {
   const acceptance = { property: 1, n: 1, status: 200, version: 2, etag: '"x"', xid: '1' }
   const first = { ...acceptance, actor: 'us.a', fingerprint: 'f', t: 1 }
   const second = { ...acceptance, actor: 'eu.b', fingerprint: 'f', t: 2 }
-  const kinds = (...acceptances: Acceptance[]) => twinsOf({ request_id: 'r', acceptances }).map(({ kind }) => kind)
+  const kinds = (...acceptances: Acceptance[]) =>
+    twinsOf({ request_id: 'r', acceptances }).map(({ kind }) => kind)
   assert.deepEqual(kinds(first), [])
   assert.deepEqual(kinds(first, second), ['duplicate'])
   assert.deepEqual(kinds(first, { ...second, fingerprint: 'g' }), ['request_id_reused'])
@@ -74,7 +70,16 @@ test('a loss whose request was also accepted elsewhere is a duplicate, not a con
     stamp: [1, 2, 'eu.b', 1, 'r'],
     resolution: null,
   }
-  const acceptance = { property: 1, n: 1, fingerprint: 'f', status: 200, version: 2, etag: '"x"', xid: '1', t: 1 }
+  const acceptance = {
+    property: 1,
+    n: 1,
+    fingerprint: 'f',
+    status: 200,
+    version: 2,
+    etag: '"x"',
+    xid: '1',
+    t: 1,
+  }
   const own = { ...acceptance, actor: 'eu.b' }
   const twin = { ...acceptance, actor: 'us.a' }
   const kindWith = (...acceptances: Acceptance[]) =>

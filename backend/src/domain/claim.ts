@@ -39,14 +39,16 @@ const sameAcceptance = (a: Acceptance, b: Acceptance): boolean =>
 /** Set union, first acceptance first: commutative, associative and idempotent. */
 export function joinAcceptances(a: readonly Acceptance[], b: readonly Acceptance[]): readonly Acceptance[] {
   const added = b.filter((candidate) => !a.some((known) => sameAcceptance(known, candidate)))
-  return [...a, ...added].sort(compareAcceptances)
+  return [...a, ...added].toSorted(compareAcceptances)
 }
 
 /**
  * The acceptances that are twins of the first one. The first can only be displaced by an earlier one, so the set of
  * twins of a growing claim only grows.
  */
-export function twinsOf(claim: Claim): readonly { acceptance: Acceptance; kind: 'duplicate' | 'request_id_reused' }[] {
+export function twinsOf(
+  claim: Claim,
+): readonly { acceptance: Acceptance; kind: 'duplicate' | 'request_id_reused' }[] {
   const [, ...later] = claim.acceptances
   return later.map((acceptance) => ({
     acceptance,

@@ -16,7 +16,17 @@ test('an ETag names its vector, with or without quotes', () => {
       assert.deepEqual(decodeEtag(etag.slice(1, -1)), vector)
     }),
   )
-  for (const foreign of ['', '"', '""', '"abc"', 'W/"seed"', '"us.a:0"', '"us.a:01"', '"us.a:1;"', '"us.a:1,eu.b:1"']) {
+  for (const foreign of [
+    '',
+    '"',
+    '""',
+    '"abc"',
+    'W/"seed"',
+    '"us.a:0"',
+    '"us.a:01"',
+    '"us.a:1;"',
+    '"us.a:1,eu.b:1"',
+  ]) {
     assert.equal(decodeEtag(foreign), undefined, foreign)
   }
 })

@@ -42,7 +42,10 @@ export interface ConflictRecord {
 export const stampSchema = z.tuple([
   z.int().min(0),
   z.int().min(0),
-  z.string().max(80).regex(/^([a-z0-9-]+\.[a-z0-9]+)?$/),
+  z
+    .string()
+    .max(80)
+    .regex(/^([a-z0-9-]+\.[a-z0-9]+)?$/),
   z.int().min(0),
   z.string().max(200),
 ])
@@ -85,7 +88,7 @@ export function joinConflicts(...sets: (readonly ConflictRecord[])[]): readonly 
     const known = byId.get(record.id)
     byId.set(record.id, known ? joinConflict(known, record) : record)
   }
-  return [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  return [...byId.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
 }
 
 /** The joined records that `known` lacks or holds in an older form: what a merge has to store and to emit. */
@@ -128,7 +131,8 @@ export function classifyConflict(record: ConflictRecord, claims: ReadonlyMap<str
     (acceptance) => acceptance.actor === record.stamp[2] && acceptance.n === record.stamp[3],
   )
   const twin = claim.acceptances.some(
-    (other) => other !== own && own && other.property === own.property && other.fingerprint === own.fingerprint,
+    (other) =>
+      other !== own && own && other.property === own.property && other.fingerprint === own.fingerprint,
   )
   return twin ? { ...record, kind: 'duplicate' } : record
 }

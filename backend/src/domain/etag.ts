@@ -9,7 +9,7 @@ import { compareBytes, type Vector } from './stamp.ts'
 
 /** `"us.k3x9q2a1:4;eu.p0d8w7:2"` with its quotes, actors in byte order; `"seed"` for an untouched seed row. */
 export function encodeEtag(vector: Vector): string {
-  const entries = Object.entries(vector).sort(([a], [b]) => compareBytes(a, b))
+  const entries = Object.entries(vector).toSorted(([a], [b]) => compareBytes(a, b))
   return `"${entries.map(([actor, n]) => `${actor}:${n}`).join(';') || 'seed'}"`
 }
 

@@ -12,7 +12,10 @@ import { conflictSchema, stampSchema, type ConflictRecord } from './conflict.ts'
 import { fieldNames, fieldsSchema, isFieldName, type Fields } from './fields.ts'
 import type { PropertyState } from './property.ts'
 
-export const actorSchema = z.string().max(80).regex(/^[a-z0-9-]+\.[a-z0-9]+$/)
+export const actorSchema = z
+  .string()
+  .max(80)
+  .regex(/^[a-z0-9-]+\.[a-z0-9]+$/)
 const decimalSchema = z.string().regex(/^\d{1,20}$/)
 const lsnSchema = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/)
 

@@ -37,13 +37,21 @@ export const fieldTable = {
   price: {
     group: 'price',
     sqlType: 'numeric(14,2)',
-    schema: z.number().min(0).max(priceMax).refine(...multipleOf(100, 'must have at most two decimals')),
+    schema: z
+      .number()
+      .min(0)
+      .max(priceMax)
+      .refine(...multipleOf(100, 'must have at most two decimals')),
   },
   bedrooms: { group: 'bedrooms', sqlType: 'integer', schema: z.int().min(0).max(1000) },
   bathrooms: {
     group: 'bathrooms',
     sqlType: 'numeric(5,1)',
-    schema: z.number().min(0).max(1000).refine(...multipleOf(2, 'must be a multiple of 0.5')),
+    schema: z
+      .number()
+      .min(0)
+      .max(1000)
+      .refine(...multipleOf(2, 'must be a multiple of 0.5')),
   },
   title: { group: 'title', sqlType: 'text', schema: text(200) },
   description: { group: 'description', sqlType: 'text', schema: text(10_000) },

@@ -49,7 +49,10 @@ test('equal vectors mean equal states, whatever the history', () => {
       for (const a of states) {
         for (const b of states) {
           if (dominates(a.vector, b.vector)) assert.deepEqual(joinStates(a, b), a)
-          assert.equal(viewOf(a).etag === viewOf(b).etag, JSON.stringify(viewOf(a)) === JSON.stringify(viewOf(b)))
+          assert.equal(
+            viewOf(a).etag === viewOf(b).etag,
+            JSON.stringify(viewOf(a)) === JSON.stringify(viewOf(b)),
+          )
         }
       }
     }),
@@ -125,7 +128,9 @@ test('no written value disappears: it wins, was overwritten by a write that saw 
           recorded.has(`1/${name}/${stamp[2]}/${stamp[3]}`)
         for (const { stamp, value } of values) {
           // An equal value that beat this one stands for it.
-          const standIns = values.filter((other) => other.value === value && compareStamps(other.stamp, stamp) >= 0)
+          const standIns = values.filter(
+            (other) => other.value === value && compareStamps(other.stamp, stamp) >= 0,
+          )
           assert.ok(stamp[3] === 0 || standIns.some(isAccountedFor), `${name} of ${stamp.join()}`)
         }
       }
@@ -135,8 +140,16 @@ test('no written value disappears: it wins, was overwritten by a write that saw 
 })
 
 test('members of a newer release survive, each by its own stamp', () => {
-  const older = { ...seedState(), extra: { garden: 'small' }, stamps: { garden: [1, 5, 'us.a', 1, 'r'] as const } }
-  const newer = { ...seedState(), extra: { garden: 'large' }, stamps: { garden: [2, 4, 'eu.b', 1, 'r'] as const } }
+  const older = {
+    ...seedState(),
+    extra: { garden: 'small' },
+    stamps: { garden: [1, 5, 'us.a', 1, 'r'] as const },
+  }
+  const newer = {
+    ...seedState(),
+    extra: { garden: 'large' },
+    stamps: { garden: [2, 4, 'eu.b', 1, 'r'] as const },
+  }
   for (const joined of [joinStates(older, newer), joinStates(newer, older)]) {
     assert.deepEqual(joined.extra, { garden: 'large' })
     assert.deepEqual(joined.stamps['garden'], newer.stamps.garden)

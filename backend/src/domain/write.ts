@@ -45,7 +45,10 @@ const matches = (vector: Vector, etag: string): boolean => {
 }
 
 /** Which guard fails against a state: `If-Match` is checked first (412), then `version` and the body's `etag` (409). */
-export function failedGuard(vector: Vector, guard: Guard): 'precondition_failed' | 'version_conflict' | undefined {
+export function failedGuard(
+  vector: Vector,
+  guard: Guard,
+): 'precondition_failed' | 'version_conflict' | undefined {
   if (Array.isArray(guard.ifMatch) && !guard.ifMatch.some((etag: string) => matches(vector, etag))) {
     return 'precondition_failed'
   }

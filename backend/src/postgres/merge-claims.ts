@@ -27,7 +27,10 @@ FROM jsonb_to_recordset($1::jsonb) AS incoming (request_id text, acceptances jso
 WHERE claims.request_id = incoming.request_id`
 
 /** At most one claim per request id. Returns the united claims that grew beyond what was there. */
-export async function mergeClaims(client: pg.ClientBase, claims: readonly Claim[]): Promise<readonly Claim[]> {
+export async function mergeClaims(
+  client: pg.ClientBase,
+  claims: readonly Claim[],
+): Promise<readonly Claim[]> {
   if (claims.length === 0) return []
   const inserted = await client.query<{ request_id: string }>({
     name: 'insert-claims',
@@ -36,7 +39,9 @@ export async function mergeClaims(client: pg.ClientBase, claims: readonly Claim[
   })
   if (inserted.rows.length === claims.length) return []
   const fresh = new Set(inserted.rows.map((row) => row.request_id))
-  const present = new Map(claims.filter((claim) => !fresh.has(claim.request_id)).map((c) => [c.request_id, c]))
+  const present = new Map(
+    claims.filter((claim) => !fresh.has(claim.request_id)).map((c) => [c.request_id, c]),
+  )
   const { rows: known } = await client.query<Claim>(lockSql, [[...present.keys()]])
   const grown = known.flatMap((claim) => {
     const acceptances = joinAcceptances(claim.acceptances, present.get(claim.request_id)?.acceptances ?? [])

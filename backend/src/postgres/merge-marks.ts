@@ -15,7 +15,10 @@ export interface DeliveredHeartbeat {
   readonly partition: number
 }
 
-export async function mergeMarks(client: pg.ClientBase, delivered: readonly DeliveredHeartbeat[]): Promise<void> {
+export async function mergeMarks(
+  client: pg.ClientBase,
+  delivered: readonly DeliveredHeartbeat[],
+): Promise<void> {
   if (delivered.length === 0) return
   await client.query({
     name: 'merge-marks',
@@ -27,7 +30,13 @@ export async function mergeMarks(client: pg.ClientBase, delivered: readonly Deli
       WHERE m.lsn < excluded.lsn`,
     values: [
       JSON.stringify(
-        delivered.map(({ heartbeat: { actor, lsn, xmin, t }, partition }) => ({ actor, partition, lsn, xmin, t })),
+        delivered.map(({ heartbeat: { actor, lsn, xmin, t }, partition }) => ({
+          actor,
+          partition,
+          lsn,
+          xmin,
+          t,
+        })),
       ),
     ],
   })

@@ -17,6 +17,7 @@ export const queryTimeoutMs = 450
 
 const toNumber = (text: string): number => Number(text)
 const { INT8, NUMERIC } = pg.types.builtins
+const defaultParser: (oid: number) => (text: string) => unknown = pg.types.getTypeParser
 const numericTypes = new Map<number, (text: string) => unknown>([
   [INT8, toNumber],
   [NUMERIC, toNumber],
@@ -27,8 +28,7 @@ const numericTypes = new Map<number, (text: string) => unknown>([
  * below 2^53, prices below 2^53 / 100).
  */
 export const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    numericTypes.get(oid) ?? pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+  getTypeParser: (oid: number) => numericTypes.get(oid) ?? defaultParser(oid),
 }
 
 /**

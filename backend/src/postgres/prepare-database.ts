@@ -99,7 +99,10 @@ async function readIncarnation(database: pg.Pool | pg.ClientBase): Promise<Incar
  *
  * @throws if it cannot be reached, or was never prepared.
  */
-export async function verifyIncarnation(database: pg.Pool | pg.ClientBase, region: string): Promise<Prepared> {
+export async function verifyIncarnation(
+  database: pg.Pool | pg.ClientBase,
+  region: string,
+): Promise<Prepared> {
   const known = await readIncarnation(database)
   if (!known) throw new Error('the database has no incarnation')
   const { actor, slot, since } = known

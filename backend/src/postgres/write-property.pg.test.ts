@@ -55,7 +55,11 @@ const claimCount = async (): Promise<number> =>
   (await database.pool.query<{ count: number }>('SELECT count(*) FROM claims')).rows[0]?.count ?? -1
 
 type Step =
-  | { kind: 'write'; changes: object; guard: 'version' | 'etag' | 'if-match' | 'all' | 'stale version' | 'stale etag' }
+  | {
+      kind: 'write'
+      changes: object
+      guard: 'version' | 'etag' | 'if-match' | 'all' | 'stale version' | 'stale etag'
+    }
   | { kind: 'merge'; changes: object; actor: number; skew: number }
 
 const stepsArbitrary: fc.Arbitrary<readonly Step[]> = fc.array(
@@ -83,7 +87,10 @@ const stepsArbitrary: fc.Arbitrary<readonly Step[]> = fc.array(
   { minLength: 1, maxLength: 6 },
 )
 
-function guardOf(kind: Extract<Step, { kind: 'write' }>['guard'], state: PropertyState): WriteRequest['guard'] {
+function guardOf(
+  kind: Extract<Step, { kind: 'write' }>['guard'],
+  state: PropertyState,
+): WriteRequest['guard'] {
   const version = versionOf(state.vector)
   const etag = encodeEtag(state.vector)
   switch (kind) {
@@ -142,7 +149,12 @@ test('the statement and decideWrite take the same decision, row and event alike'
   )
 })
 
-function assertEvent(events: readonly unknown[], state: PropertyState, asked: WriteRequest, actor: string): void {
+function assertEvent(
+  events: readonly unknown[],
+  state: PropertyState,
+  asked: WriteRequest,
+  actor: string,
+): void {
   assert.equal(events.length, 1)
   const event = events[0] as PropertyEvent
   assert.deepEqual(event.state, state)
@@ -172,7 +184,7 @@ function assertEvent(events: readonly unknown[], state: PropertyState, asked: Wr
 test('one request id on ten properties at once takes effect once', async () => {
   const ids = Array.from({ length: 10 }, (_, index) => index + 1)
   const outcomes = await Promise.all(ids.map((id) => writeNow({ id, requestId: 'the-same' })))
-  const kinds = outcomes.map((outcome) => outcome.kind).sort()
+  const kinds = outcomes.map((outcome) => outcome.kind).toSorted()
   assert.deepEqual(kinds, ['accepted', ...Array<string>(9).fill('duplicate_request')])
   const states = await Promise.all(ids.map(read))
   assert.equal(states.filter((state) => versionOf(state.vector) === 2).length, 1)
@@ -180,7 +192,9 @@ test('one request id on ten properties at once takes effect once', async () => {
 })
 
 test('of concurrent writes with one version exactly one is accepted, and the others are told the state', async () => {
-  const outcomes = await Promise.all(Array.from({ length: 25 }, (_, n) => writeNow({ changes: { price: n + 1 } })))
+  const outcomes = await Promise.all(
+    Array.from({ length: 25 }, (_, n) => writeNow({ changes: { price: n + 1 } })),
+  )
   const accepted = outcomes.filter((outcome) => outcome.kind === 'accepted')
   assert.equal(accepted.length, 1)
   const current = viewOf(await read())
@@ -192,11 +206,14 @@ test('of concurrent writes with one version exactly one is accepted, and the oth
 })
 
 test('a refused write leaves nothing behind, and its request id free', async () => {
-  const before = await read()
+  const untouched = await read()
   assert.equal((await writeNow({ requestId: 'free', id: 999 })).kind, 'not_found')
   assert.equal((await writeNow({ requestId: 'free', guard: { version: 7 } })).kind, 'version_conflict')
-  assert.equal((await writeNow({ requestId: 'free', guard: { ifMatch: ['"x"'] } })).kind, 'precondition_failed')
-  assert.deepEqual(await read(), before)
+  assert.equal(
+    (await writeNow({ requestId: 'free', guard: { ifMatch: ['"x"'] } })).kind,
+    'precondition_failed',
+  )
+  assert.deepEqual(await read(), untouched)
   assert.equal(await claimCount(), 0)
   assert.deepEqual(await database.events(), [])
   assert.equal((await writeNow({ requestId: 'free' })).kind, 'accepted')
@@ -217,12 +234,12 @@ test('refusals come in the order of the contract: 422, 404, 412, 409', async () 
 
 test('equal values are accepted with a new version and no new stamp', async () => {
   await writeNow({ changes: { price: 5 } })
-  const before = await read()
+  const untouched = await read()
   const outcome = await writeNow({ changes: { price: 5 }, guard: { version: 2 } })
   assert.equal(outcome.kind, 'accepted')
   const state = await read()
   assert.equal(versionOf(state.vector), 3)
-  assert.deepEqual(state.stamps, before.stamps)
+  assert.deepEqual(state.stamps, untouched.stamps)
 })
 
 test('a write rolls back whole if its transaction does', async () => {

@@ -135,7 +135,11 @@ export class Applier implements Service {
 }
 
 /** Waits for records; the session must not look idle meanwhile. */
-async function takeWithPings(client: pg.Client, reader: Reader, max: number): Promise<readonly IncomingRecord[]> {
+async function takeWithPings(
+  client: pg.Client,
+  reader: Reader,
+  max: number,
+): Promise<readonly IncomingRecord[]> {
   const taken = reader.take(max)
   for (;;) {
     const timer = new AbortController()
@@ -175,7 +179,11 @@ class BatchMerger {
     this.#gaps = known.gaps
   }
 
-  static async create(client: pg.Client, topic: TopicIdentity, options: ApplierOptions): Promise<BatchMerger> {
+  static async create(
+    client: pg.Client,
+    topic: TopicIdentity,
+    options: ApplierOptions,
+  ): Promise<BatchMerger> {
     const { sources } = await readSources(client)
     const gaps = new Set((await readGaps(client, topic.clusterId)).keys())
     return new BatchMerger(client, topic, options, {
@@ -265,7 +273,9 @@ class BatchMerger {
 
   /** A heartbeat of ours from beyond the end of our WAL was published by a database that this one is older than. */
   async #checkOwn({ lsn, actor }: Heartbeat): Promise<void> {
-    const { rows } = await this.#client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn')
+    const { rows } = await this.#client.query<{ lsn: string }>(
+      'SELECT pg_current_wal_insert_lsn()::text AS lsn',
+    )
     const current = rows[0]?.lsn ?? '0/0'
     if (parseLsn(current) >= parseLsn(lsn)) return
     this.#options.onRestored(

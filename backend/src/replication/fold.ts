@@ -29,10 +29,12 @@ export function foldEvents(events: readonly PropertyEvent[]): FoldedBatch {
   const byId = Map.groupBy(events, ({ state }) => state.id)
   const properties = [...byId].map(([id, own]): FoldedProperty => ({
     id,
-    states: own.map(({ state }) => state).filter((state, index) => !isSuperseded(state, own[index + 1]?.state)),
+    states: own
+      .map(({ state }) => state)
+      .filter((state, index) => !isSuperseded(state, own[index + 1]?.state)),
     conflicts: joinConflicts(...own.map(({ conflicts }) => conflicts)),
   }))
-  return { properties: properties.sort((a, b) => a.id - b.id), claims: foldClaims(events) }
+  return { properties: properties.toSorted((a, b) => a.id - b.id), claims: foldClaims(events) }
 }
 
 const isSuperseded = (state: PropertyState, next: PropertyState | undefined): boolean =>

@@ -97,7 +97,10 @@ test('concurrent writes of different fields are both kept, without a conflict', 
   const counts = await merge(event(write(seedState(), { actor: 1, changes: { title: 'b' }, skew: 0 }, 2)))
   assert.deepEqual([counts.merged, counts.conflicts], [1, []])
   const state = await read()
-  assert.deepEqual([state?.fields.price, state?.fields.title, state?.vector], [7, 'b', { 'us.a': 1, 'eu.b': 1 }])
+  assert.deepEqual(
+    [state?.fields.price, state?.fields.title, state?.vector],
+    [7, 'b', { 'us.a': 1, 'eu.b': 1 }],
+  )
   assert.deepEqual(await database.events(), [])
 })
 
@@ -109,7 +112,10 @@ test('a loss is recorded and sent on with the state, once', async () => {
   assert.equal(counts.conflicts.length, 1)
   const [record] = await conflicts()
   assert.equal(record?.id, '1/price/us.a/1')
-  assert.deepEqual([record?.kind, record?.value, record?.stamp[4]], ['concurrent', { price: 7 }, 'losing-request'])
+  assert.deepEqual(
+    [record?.kind, record?.value, record?.stamp[4]],
+    ['concurrent', { price: 7 }, 'losing-request'],
+  )
   const emitted = await database.events()
   assert.equal(emitted.length, 1)
   const [again] = emitted
@@ -156,7 +162,8 @@ test('two acceptances of one request unite, and become a record in every order',
   const seen: unknown[] = []
   for (const [first, second] of orders) {
     await reset()
-    const stateOf = (id: number) => write(seedState(id), { actor: id - 1, changes: { price: 7 }, skew: 0 }, id)
+    const stateOf = (id: number) =>
+      write(seedState(id), { actor: id - 1, changes: { price: 7 }, skew: 0 }, id)
     for (const each of [first, second, first]) {
       const id = each.acceptances[0]?.property ?? 0
       await merge(event(stateOf(id), { claims: [each] }))

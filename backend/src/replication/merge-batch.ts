@@ -7,12 +7,7 @@
  */
 
 import type pg from 'pg'
-import {
-  classifyConflict,
-  conflictsOfClaim,
-  joinConflicts,
-  type ConflictRecord,
-} from '../domain/conflict.ts'
+import { classifyConflict, conflictsOfClaim, joinConflicts, type ConflictRecord } from '../domain/conflict.ts'
 import { encodePropertyEvent } from '../domain/event.ts'
 import { detectConflicts, joinStates } from '../domain/merge.ts'
 import type { PropertyState } from '../domain/property.ts'
@@ -36,7 +31,11 @@ export interface MergeCounts {
 }
 
 /** `actor` is this region's: records that are new here are emitted in its name. */
-export async function mergeBatch(client: pg.ClientBase, actor: string, batch: FoldedBatch): Promise<MergeCounts> {
+export async function mergeBatch(
+  client: pg.ClientBase,
+  actor: string,
+  batch: FoldedBatch,
+): Promise<MergeCounts> {
   const { properties } = batch
   // Also locks the rows that it does not replace, all in the order of their ids.
   const stored = await mergeStates(
@@ -46,7 +45,9 @@ export async function mergeBatch(client: pg.ClientBase, actor: string, batch: Fo
   const grownClaims = await mergeClaims(client, batch.claims)
   const twins = await mergeConflicts(client, grownClaims.flatMap(conflictsOfClaim))
   const rest = properties
-    .map((property) => (stored.has(property.id) ? { ...property, states: property.states.slice(1) } : property))
+    .map((property) =>
+      stored.has(property.id) ? { ...property, states: property.states.slice(1) } : property,
+    )
     .filter(({ states, conflicts }) => states.length > 0 || conflicts.length > 0)
   const slow = await mergeSlowly(client, actor, rest)
   return {

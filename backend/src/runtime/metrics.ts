@@ -28,16 +28,29 @@ export function createMetrics(region: string) {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
       registers,
     }),
-    lagSeconds: gauge('meridian_replication_lag_seconds', 'Lag behind a source region; absent while unknown', ['source']),
+    lagSeconds: gauge(
+      'meridian_replication_lag_seconds',
+      'Lag behind a source region; absent while unknown',
+      ['source'],
+    ),
     relayActive: gauge('meridian_relay_active', '1 while this process holds the slot'),
-    relayQueueBytes: gauge('meridian_relay_queue_bytes', 'Bytes read from the WAL that Kafka has not acknowledged'),
+    relayQueueBytes: gauge(
+      'meridian_relay_queue_bytes',
+      'Bytes read from the WAL that Kafka has not acknowledged',
+    ),
     relayPublished: counter('meridian_relay_published_total', 'Events that Kafka has acknowledged'),
     relayConfirmedAgeSeconds: gauge(
       'meridian_relay_confirmed_lsn_age_seconds',
       'Time since the confirmed LSN was last at the end of what was read',
     ),
-    slotRetainedBytes: gauge('meridian_slot_wal_retained_bytes', 'WAL that the slot keeps from being removed'),
-    slotSafeBytes: gauge('meridian_slot_wal_safe_bytes', 'WAL that may still be written before the slot is lost'),
+    slotRetainedBytes: gauge(
+      'meridian_slot_wal_retained_bytes',
+      'WAL that the slot keeps from being removed',
+    ),
+    slotSafeBytes: gauge(
+      'meridian_slot_wal_safe_bytes',
+      'WAL that may still be written before the slot is lost',
+    ),
     applierActive: gauge('meridian_applier_active', '1 while this process merges', ['cluster']),
     applied: counter('meridian_applied_total', 'States stored as they came'),
     merged: counter('meridian_merged_total', 'States that were merged with concurrent local ones'),
@@ -45,7 +58,12 @@ export function createMetrics(region: string) {
     duplicates: counter('meridian_duplicates_total', 'Events that brought nothing new'),
     quarantined: counter('meridian_quarantined_total', 'Records that could not be merged'),
     claimsPruned: counter('meridian_claims_pruned_total', 'Claims deleted after their retention'),
-    serviceRestarts: counter('meridian_service_restarts_total', 'Services started again after a failure', ['service']),
-    idleConnectionErrors: counter('meridian_database_idle_connection_errors_total', 'Idle connections that broke'),
+    serviceRestarts: counter('meridian_service_restarts_total', 'Services started again after a failure', [
+      'service',
+    ]),
+    idleConnectionErrors: counter(
+      'meridian_database_idle_connection_errors_total',
+      'Idle connections that broke',
+    ),
   }
 }

@@ -39,7 +39,7 @@ export async function supervise(
 async function keepRunning(
   service: Service,
   signal: AbortSignal,
-  { log, now, sleep, onRestart }: SupervisorOptions,
+  { log, now, sleep: wait, onRestart }: SupervisorOptions,
 ): Promise<void> {
   let delayMs = restartDelayMinMs
   while (!signal.aborted) {
@@ -57,7 +57,7 @@ async function keepRunning(
       onRestart(service.id)
     }
     if (signal.aborted) return
-    await sleep(delayMs, signal)
+    await wait(delayMs, signal)
     delayMs = Math.min(delayMs * 2, restartDelayMaxMs)
   }
 }

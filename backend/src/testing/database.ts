@@ -26,7 +26,7 @@ export async function startTestServer(): Promise<TestServer> {
     ? undefined
     : await createPostgres({ name: 'postgres-test', dir, env: { POSTGRES_FSYNC: 'off' } })
   await part?.start()
-  const serverUrl = given ?? (part?.url as string)
+  const serverUrl = given ?? part?.url ?? ''
   const created: string[] = []
   const admin = async (work: (client: pg.Client) => Promise<void>): Promise<void> => {
     const client = new pg.Client({ connectionString: serverUrl })
@@ -55,9 +55,10 @@ export async function startTestServer(): Promise<TestServer> {
 
 async function dropDatabases(client: pg.Client, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    await client.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1', [
-      name,
-    ])
+    await client.query(
+      'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1',
+      [name],
+    )
     await client.query(`DROP DATABASE ${name} WITH (FORCE)`)
   }
 }
