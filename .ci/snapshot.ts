@@ -15,7 +15,10 @@ for (let id = 1; id <= seededProperties; id++) {
     said = await Promise.all(['us', 'eu'].map((region) => read(region, id)))
     return said[0] === said[1]
   }
-  await waitUntil(agree, { timeoutMs: convergenceMs, what: () => `regions that agree: ${said.join(' and ')}` })
+  await waitUntil(agree, {
+    timeoutMs: convergenceMs,
+    what: () => `regions that agree: ${said.join(' and ')}`,
+  })
   console.log(said[0])
 }
 
