@@ -34,10 +34,20 @@ const aptTimeoutMs = 300_000
 const policyFile = '/usr/sbin/policy-rc.d'
 const execute = promisify(execFile)
 let aptListsFresh = false
+/** apt-get holds a lock: one installation after the other. */
+let lastInstallation: Promise<unknown> = Promise.resolve()
 
 /** The path of a program, which is installed if it is missing and that is possible. */
 export async function ensureTool(name: keyof typeof tools, progress: Progress): Promise<string> {
   const tool: Tool = tools[name]
+  const found = await findTool(name)
+  if (found) return found
+  const installation = lastInstallation.then(() => installTool(name, tool, progress))
+  lastInstallation = installation.catch(() => {})
+  return installation
+}
+
+async function installTool(name: keyof typeof tools, tool: Tool, progress: Progress): Promise<string> {
   const found = await findTool(name)
   if (found) return found
   if (process.getuid?.() === 0 && findProgram('apt-get')) {
@@ -86,7 +96,7 @@ async function installWithApt(tool: Tool): Promise<void> {
   const forbid = !existsSync(policyFile)
   if (forbid) writeFileSync(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
   try {
-    await apt(['install', '-y', '--no-install-recommends', wanted])
+    await apt(['install', '-y', '-o', 'DPkg::Lock::Timeout=60', '--no-install-recommends', wanted])
   } finally {
     if (forbid) rmSync(policyFile, { force: true })
   }
