@@ -155,14 +155,13 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
   }
 
   function servicesOf({ actor }: Incarnation): Service[] {
-    const common = { databaseUrl, metrics, log }
+    const common = { databaseUrl, metrics, log, now }
     const clusters = new Set(regions.map((source) => clusterOf(config, source)))
     relay = new Relay({
       ...common,
       pool,
       incarnation: incarnation as Incarnation,
       topic: topicOn(clusterOf(config, region)),
-      now,
     })
     const onRestored = (detail: string): void => setReadiness({ kind: 'incarnation_mismatch', detail })
     return [

@@ -23,14 +23,12 @@ import { quarantineRecord, type QuarantinedRecord } from '../postgres/quarantine
 import { readSources } from '../postgres/read-sources.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import { aborted, sleep, type Service } from '../runtime/service.ts'
+import { BatchSize } from './batch-size.ts'
 import { decodeBatch } from './decode.ts'
 import { findGaps } from './find-gaps.ts'
 import { foldEvents } from './fold.ts'
 import { mergeBatch, type MergeCounts } from './merge-batch.ts'
 
-/** Records merged in one transaction, and when more than that wait. */
-export const applierBatchMax = 1000
-export const applierBacklogBatchMax = 5000
 const standbyPollMs = 250
 const pingIntervalMs = 2000
 /** First key of the advisory lock; the second is a hash of the cluster's brokers. */
@@ -53,6 +51,8 @@ export interface ApplierOptions {
   readonly topic: TopicSettings
   readonly metrics: Metrics
   readonly log: Logger
+  /** ms since the epoch. */
+  readonly now: () => number
   /** This actor's WAL is behind what it has published: the database was restored. */
   readonly onRestored: (detail: string) => void
 }
@@ -124,11 +124,15 @@ export class Applier implements Service {
     positions: Map<number, bigint>,
     signal: AbortSignal,
   ): Promise<void> {
+    const { now } = this.#options
+    const size = new BatchSize()
     const ended = aborted(signal).then(() => reader.close())
     while (!signal.aborted) {
-      const max = reader.queued > applierBatchMax ? applierBacklogBatchMax : applierBatchMax
-      const records = await takeWithPings(client, reader, max)
-      if (records.length > 0) await merger.merge(records, positions)
+      const records = await takeWithPings(client, reader, size.max)
+      if (records.length === 0) continue
+      const beganAt = now()
+      await merger.merge(records, positions)
+      size.learn(records.length, now() - beganAt)
     }
     await ended
   }
@@ -223,11 +227,11 @@ class BatchMerger {
     refused: readonly QuarantinedRecord[],
   ): Promise<void> {
     const decoded = decodeBatch(records, this.#options.actor, positions)
-    const events = refused.length > 0 ? [] : decoded.events
+    const folded = foldEvents(refused.length > 0 ? [] : decoded.events)
     const poison = [...decoded.poison, ...refused]
     const counts = await inTransaction(this.#client, async () => {
       const arrivedAt = await advanceOffsets(this.#client, this.#topic, decoded.advances)
-      const merged = await mergeBatch(this.#client, this.#options.actor, foldEvents(events))
+      const merged = await mergeBatch(this.#client, this.#options.actor, folded)
       for (const record of poison) await quarantineRecord(this.#client, this.#topic, record)
       await this.#storeHeartbeats(decoded.heartbeats, arrivedAt)
       return merged

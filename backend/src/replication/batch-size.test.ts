@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { applierBatchMax, applierBatchMin, BatchSize } from './batch-size.ts'
+
+/** The size that full batches settle at when a record costs `msPerRecord`. */
+function settled(msPerRecord: number): number {
+  const size = new BatchSize()
+  for (let batch = 0; batch < 20; batch++) size.learn(size.max, size.max * msPerRecord)
+  return size.max
+}
+
+test('full batches settle at what takes 100 ms', () => {
+  assert.equal(settled(0.05), 2000)
+  assert.equal(settled(0.5), 200)
+})
+
+test('the size stays within its bounds', () => {
+  assert.equal(settled(0.001), applierBatchMax)
+  assert.equal(settled(0), applierBatchMax)
+  assert.equal(settled(100), applierBatchMin)
+})
+
+test('a small batch that is quick changes nothing, one that is slow does', () => {
+  const size = new BatchSize()
+  const before = size.max
+  size.learn(10, 5)
+  assert.equal(size.max, before)
+  size.learn(200, 300)
+  assert.equal(size.max, 100)
+})

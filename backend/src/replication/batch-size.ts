@@ -1,0 +1,33 @@
+/**
+ * How many records the applier merges in one transaction: as many as it has shown to merge in a short time.
+ *
+ * Invariant: a batch holds the locks of its rows, and this process, for about 100 ms at most, on fast and slow machines
+ * alike. Clients' writes to these rows wait meanwhile, and give up after 400 ms: batches of 5,000 whatever they cost
+ * locked hot rows for 600 ms on a busy machine, so that all regions, catching up together, answered 503 together.
+ */
+
+/** Bounds of a batch: above, larger ones gain nothing; below, the transaction itself is the cost. */
+export const applierBatchMax = 5000
+export const applierBatchMin = 50
+const batchFirst = 500
+const batchTargetMs = 100
+/** A size changes at most by this factor at a time: one long pause of the machine proves little. */
+const stepMax = 2
+
+export class BatchSize {
+  #max = batchFirst
+
+  /** Records that the next batch may have. */
+  get max(): number {
+    return this.#max
+  }
+
+  /** Learns from a batch that was merged. One that was quick because it was small tells nothing of larger ones. */
+  learn(records: number, elapsedMs: number): void {
+    if (elapsedMs <= batchTargetMs && records < this.#max) return
+    const factor = clamp(batchTargetMs / elapsedMs, 1 / stepMax, stepMax)
+    this.#max = clamp(Math.round(records * factor), applierBatchMin, applierBatchMax)
+  }
+}
+
+const clamp = (value: number, least: number, most: number): number => Math.min(Math.max(value, least), most)
