@@ -118,7 +118,7 @@ function checkDots(row: Row, before: Vector, claims: Claims): string[] {
     const missing = expected.filter((dot) => !found.includes(dot))
     const extra = found.filter((dot, index) => !expected.includes(dot) || found.indexOf(dot) !== index)
     problems.push(
-      `${row.id} at ${row.version}: writes without a claim [${missing}], not in the row or doubled [${extra}]`,
+      `${row.id} at ${row.version}: writes without a claim [${missing.join(' ')}], not in the row or doubled [${extra.join(' ')}]`,
     )
   }
   return problems

@@ -1,6 +1,7 @@
 /** A JSON request over kept connections. Answers are returned as they are; only the network's failures are thrown. */
 
-import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { once } from 'node:events'
+import { Agent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 
 const timeoutMs = 5_000
 const socketsMax = 256
@@ -33,33 +34,26 @@ export class HttpClient {
         'Content-Length': Buffer.byteLength(text),
       }),
     }
-    return new Promise((resolve, reject) => {
-      const signal = AbortSignal.timeout(timeoutMs)
-      const request = httpRequest(url, { method, headers, agent: this.#agent, signal }, (response) => {
-        let received = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => (received += chunk))
-        response.once('error', reject)
-        response.once('end', () => {
-          try {
-            resolve({
-              status: response.statusCode ?? 0,
-              headers: response.headers,
-              body: JSON.parse(received) as Readonly<Record<string, unknown>>,
-              servedBy: String(response.headers['x-served-by']),
-              failover: response.headers['x-failover'] === 'true',
-            })
-          } catch (error) {
-            reject(new Error(`no JSON: ${response.statusCode} ${received.slice(0, 200)}`, { cause: error }))
-          }
-        })
-      })
-      request.once('error', reject)
-      request.end(text)
-    })
+    const signal = AbortSignal.timeout(timeoutMs)
+    const request = httpRequest(url, { method, headers, agent: this.#agent, signal })
+    request.end(text)
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    let received = ''
+    for await (const chunk of response.setEncoding('utf8')) received += String(chunk)
+    return toAnswer(response, received)
   }
 
   close(): void {
     this.#agent.destroy()
+  }
+}
+
+function toAnswer({ statusCode = 0, headers }: IncomingMessage, text: string): Answer {
+  return {
+    status: statusCode,
+    headers,
+    body: JSON.parse(text) as Readonly<Record<string, unknown>>,
+    servedBy: String(headers['x-served-by']),
+    failover: headers['x-failover'] === 'true',
   }
 }

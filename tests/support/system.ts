@@ -6,12 +6,14 @@ import { join } from 'node:path'
 import pg from 'pg'
 import type { Part } from '../../local/parts/part.ts'
 import { createStack, type Stack } from '../../local/parts/stack.ts'
+import { waitUntil } from '../../local/wait.ts'
 import { tail } from '../../local/process.ts'
 import { HttpClient, type Answer, type Request } from './http.ts'
 
 export const regionNames = ['us', 'eu'] as const
 export type RegionName = (typeof regionNames)[number]
 
+const replicationTimeoutMs = 30_000
 const logTailBytes = 2_000
 const databaseSettings = { max: 2, connectionTimeoutMillis: 5_000, statement_timeout: 30_000 }
 
@@ -30,7 +32,7 @@ export type System = {
 
 export type SystemOptions = { readonly backendsPerRegion?: number }
 
-/** Resolves when everything serves. */
+/** Resolves when everything serves and each region has heard of the other. */
 export async function startSystem({ backendsPerRegion = 1 }: SystemOptions = {}): Promise<System> {
   const dir = await mkdtemp(join(tmpdir(), 'meridian-faults-'))
   const stack = await createStack({ dir, backendsPerRegion, env: { LOG_LEVEL: 'warn' } })
@@ -55,7 +57,7 @@ export async function startSystem({ backendsPerRegion = 1 }: SystemOptions = {})
     await stop()
     throw error
   }
-  return {
+  const system: System = {
     stack,
     databases: { us: databaseOf('us'), eu: databaseOf('eu') },
     ask: (path, request) => http.send(stack.url + path, request),
@@ -67,6 +69,25 @@ export async function startSystem({ backendsPerRegion = 1 }: SystemOptions = {})
     },
     stop,
   }
+  try {
+    await waitForReplication(system)
+  } catch (error) {
+    await stop(true)
+    throw error
+  }
+  return system
+}
+
+/** A region is ready before Kafka is; its lag is null until the first heartbeat has come through. */
+async function waitForReplication(system: System): Promise<void> {
+  const isKnown = async (region: RegionName): Promise<boolean> => {
+    const { body } = await system.askBackend(system.backend(region), `/${region}/replication-lag`)
+    return typeof body['lag_seconds'] === 'number'
+  }
+  await waitUntil(async () => (await Promise.all(regionNames.map(isKnown))).every(Boolean), {
+    timeoutMs: replicationTimeoutMs,
+    what: 'the first heartbeats',
+  })
 }
 
 function urlOf(stack: Stack, region: RegionName): string {

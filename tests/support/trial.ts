@@ -38,6 +38,7 @@ export async function underLoad(
     await fault(load)
   } finally {
     history = await load.stop()
+    await revive(system)
   }
   const convergedMs = await waitForEqualRegions(system, {
     since: history.lastAt,
@@ -52,6 +53,14 @@ export async function underLoad(
   )
   assert.deepEqual(problems, [])
   return { history, audit: result, convergedMs }
+}
+
+/** Makes everything run again, so that a test which failed in the middle of its fault leaves nothing to the next one. */
+async function revive({ stack }: System): Promise<void> {
+  for (const part of stack.parts) {
+    if (part.pid === undefined) await part.start()
+    else part.resume()
+  }
 }
 
 /** That no request of the load has failed, not even one whose repetition succeeded. */
