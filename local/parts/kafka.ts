@@ -83,7 +83,7 @@ async function format(dir: string, java: string, args: string[]): Promise<void> 
   const stamp = join(dir, 'formatted')
   if (existsSync(stamp)) return
   rmSync(join(dir, 'data'), { recursive: true, force: true })
-  const clusterId = randomBytes(16).toString('base64url')
+  const clusterId = newClusterId()
   try {
     await promisify(execFile)(java, [...args, '-t', clusterId], { cwd: dir })
   } catch (error) {
@@ -91,6 +91,13 @@ async function format(dir: string, java: string, args: string[]): Promise<void> 
     throw new Error(`Kafka's storage in ${dir} could not be formatted:\n${output}`, { cause: error })
   }
   writeFileSync(stamp, `${clusterId}\n`)
+}
+
+/** An id that does not begin with "-", which the tool would take for an option. */
+function newClusterId(): string {
+  const id = randomBytes(16)
+  id.writeUInt8(id.readUInt8(0) & 0x7f)
+  return id.toString('base64url')
 }
 
 /** True once the broker itself is in the cluster's metadata: a broker that still recovers answers without it. */
