@@ -30,10 +30,14 @@ export type System = {
   stop(failed?: boolean): Promise<void>
 }
 
-export type SystemOptions = { readonly backendsPerRegion?: number }
+export type SystemOptions = {
+  readonly backendsPerRegion?: number
+  /** What has to be done with the parts before the whole is started. */
+  readonly prepare?: (stack: Stack) => Promise<void>
+}
 
 /** Resolves when everything serves and each region has heard of the other. */
-export async function startSystem({ backendsPerRegion = 1 }: SystemOptions = {}): Promise<System> {
+export async function startSystem({ backendsPerRegion = 1, prepare }: SystemOptions = {}): Promise<System> {
   const dir = await mkdtemp(join(tmpdir(), 'meridian-faults-'))
   const stack = await createStack({ dir, backendsPerRegion, env: { LOG_LEVEL: 'warn' } })
   const http = new HttpClient()
@@ -52,6 +56,7 @@ export async function startSystem({ backendsPerRegion = 1 }: SystemOptions = {})
     await rm(dir, { recursive: true, force: true })
   }
   try {
+    await prepare?.(stack)
     await stack.start()
   } catch (error) {
     await stop()
