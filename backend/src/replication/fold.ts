@@ -1,9 +1,9 @@
 /**
  * Folds a batch of events before the database is asked.
  *
- * Invariant: merging the folded batch gives what merging its events one by one gives. So a state is only left out if
- * the next one of its property has seen it; concurrent states stay apart, in order, and what they lose to each other
- * is detected against the row, as always.
+ * Invariant: merging the folded batch leaves the row that merging its events one by one leaves. A state is only left
+ * out if the next one of its property has seen it: what the two have lost to others was recorded where the later one
+ * was made. Concurrent states stay apart, in order, so that each loss between them is detected against the row.
  */
 
 import { joinAcceptances, type Claim } from '../domain/claim.ts'

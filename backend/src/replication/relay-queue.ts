@@ -101,9 +101,11 @@ export class RelayQueue {
   #enqueue(messages: readonly Buffer[], commitLsn: bigint, endLsn: bigint): void {
     const queuedAtMs = this.#now()
     const records = messages.flatMap((message) => recordsOf(message, commitLsn, this.#partitions))
+    const bytes = records.reduce((sum, record) => sum + record.value.length, 0)
+    const last = records.pop()
     for (const record of records) this.#entries.push({ record, queuedAtMs })
-    this.#entries.push({ endLsn, queuedAtMs })
-    this.#bytes += records.reduce((sum, record) => sum + record.value.length, 0)
+    this.#entries.push({ ...(last && { record: last }), endLsn, queuedAtMs })
+    this.#bytes += bytes
     if (this.#bytes > queueHighBytes) this.#stream?.pause()
     this.#filled.raise()
   }
