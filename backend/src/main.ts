@@ -18,7 +18,7 @@ function configOrExit(): Config {
 }
 
 const config = configOrExit()
-const log = pino({ level: config.LOG_LEVEL, base: { served_by: config.REGION } })
+const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } })
 const app = await startApp(config, log)
 
 closeWithGrace({ delay: stopTimeoutMs, logger: false }, async ({ signal, err }) => {

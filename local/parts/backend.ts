@@ -22,6 +22,9 @@ const host = '127.0.0.1'
 const startTimeoutMs = 60_000
 const stopTimeoutMs = 10_000
 
+/** As in backend/Dockerfile: a smaller young generation keeps a backend at rest 25 MB smaller. */
+const youngGeneration = '--max-semi-space-size=4'
+
 /** Creates the part; nothing runs before `start()`. */
 export async function createBackend(options: BackendOptions): Promise<Part & { url: string }> {
   const { name, dir, region, databaseUrl, brokers, env = {} } = options
@@ -36,7 +39,7 @@ export async function createBackend(options: BackendOptions): Promise<Part & { u
     portSetting: options.portSetting,
     command: () => ({
       file: process.execPath,
-      args: [entry],
+      args: [youngGeneration, entry],
       env: {
         ...callerEnvironment(),
         ...env,

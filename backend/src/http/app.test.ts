@@ -203,7 +203,7 @@ test('one log line and one observation a request, without bodies', async () => {
     request_id: 'log-1',
     method: 'PUT',
     route: '/properties/:id',
-    region: 'us',
+    asked_region: 'eu',
     failover: true,
     status: 200,
     outcome: 'ok',

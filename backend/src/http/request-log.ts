@@ -52,7 +52,7 @@ function logRequest(
     request_id: context.requestId,
     method: request.method,
     route: context.route,
-    region,
+    asked_region: context.requestedRegion,
     failover: isFailover(context.requestedRegion, region),
     status,
     outcome,
