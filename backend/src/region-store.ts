@@ -26,18 +26,20 @@ export function createRegionStore(pool: pg.Pool, actor: () => string): PropertyS
   }
 }
 
-/** Turns every failure of the database into an `UnavailableError`. */
+/** Longest time until a request is answered, ms: below NGINX's read timeout of 900, with room for the answer. */
+const answerMaxMs = 650
+
+/** Turns every failure of the database into an `UnavailableError`, and an answer that takes too long as well. */
 export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`no answer within ${answerMaxMs} ms`)), answerMaxMs)
   try {
-    return await work()
+    return await Promise.race([work(), late.promise])
   } catch (error) {
     if (error instanceof UnavailableError) throw error
-    throw new UnavailableError(
-      'database_unavailable',
-      'The database of this region does not answer in time.',
-      {
-        cause: error,
-      },
-    )
+    const detail = 'The database of this region does not answer in time.'
+    throw new UnavailableError('database_unavailable', detail, { cause: error })
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -13,7 +13,7 @@ import type pg from 'pg'
 import type { Heartbeat } from '../domain/event.ts'
 import { narrowOffset, type OffsetBounds } from '../domain/lag.ts'
 import { Reader, type IncomingRecord } from '../kafka/reader.ts'
-import { ensureTopic, type TopicSettings } from '../kafka/topic.ts'
+import { ensureTopic, type TopicDescription, type TopicSettings } from '../kafka/topic.ts'
 import { connect } from '../postgres/pool.ts'
 import { parseLsn } from '../postgres/lsn.ts'
 import { everyActor, readGaps, recordGap } from '../postgres/gaps.ts'
@@ -165,14 +165,14 @@ async function tryLock(client: pg.Client, brokers: string): Promise<boolean> {
 /** Merges batches on one session; keeps in memory what the session has read of its sources. */
 class BatchMerger {
   readonly #client: pg.Client
-  readonly #topic: TopicIdentity
+  readonly #topic: TopicDescription
   readonly #options: ApplierOptions
   readonly #sources: Map<string, { since: string; bounds: OffsetBounds }>
   readonly #gaps: Set<string>
 
   private constructor(
     client: pg.Client,
-    topic: TopicIdentity,
+    topic: TopicDescription,
     options: ApplierOptions,
     known: { sources: Map<string, { since: string; bounds: OffsetBounds }>; gaps: Set<string> },
   ) {
@@ -185,7 +185,7 @@ class BatchMerger {
 
   static async create(
     client: pg.Client,
-    topic: TopicIdentity,
+    topic: TopicDescription,
     options: ApplierOptions,
   ): Promise<BatchMerger> {
     const { sources } = await readSources(client)
@@ -247,7 +247,12 @@ class BatchMerger {
       const known = newest.get(heartbeat.actor)
       if (!known || heartbeat.t > known.t) newest.set(heartbeat.actor, heartbeat)
     }
-    for (const heartbeat of newest.values()) await this.#storeSource(heartbeat, arrivedAt)
+    for (const heartbeat of newest.values()) {
+      if (heartbeat.partitions > this.#topic.leaders.length) {
+        throw new Error(`the topic has ${heartbeat.partitions} partitions by now`)
+      }
+      await this.#storeSource(heartbeat, arrivedAt)
+    }
     const frozen = (actor: string): boolean => this.#gaps.has(everyActor) || this.#gaps.has(actor)
     await mergeMarks(
       this.#client,

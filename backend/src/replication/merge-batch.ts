@@ -109,6 +109,28 @@ async function storeConflicts(
   )
 }
 
+/**
+ * Conflict records that one event carries at most, in characters of JSON: far below the size of a message that Kafka
+ * refuses, which would stop the relay for ever.
+ */
+export const eventConflictsMax = 300_000
+
+/** Cuts records into runs whose JSON stays within `max` characters; a longer record is a run of its own. */
+export function cutBySize(records: readonly ConflictRecord[], max: number): readonly ConflictRecord[][] {
+  const runs: ConflictRecord[][] = []
+  let size = Number.POSITIVE_INFINITY
+  for (const record of records) {
+    const length = JSON.stringify(record).length
+    if (size + length > max) {
+      runs.push([])
+      size = 0
+    }
+    runs.at(-1)?.push(record)
+    size += length
+  }
+  return runs
+}
+
 /** Sends a state whose conflict records changed here again, with these records and no new dot. */
 async function emitChanged(
   client: pg.ClientBase,
@@ -119,9 +141,10 @@ async function emitChanged(
   const byProperty = Map.groupBy(changed, (record) => record.property_id)
   await emitEvents(
     client,
-    joined.flatMap(({ after }) => {
-      const conflicts = byProperty.get(after.id)
-      return conflicts ? [encodePropertyEvent({ actor, state: after, conflicts, claims: [] })] : []
-    }),
+    joined.flatMap(({ after }) =>
+      cutBySize(byProperty.get(after.id) ?? [], eventConflictsMax).map((conflicts) =>
+        encodePropertyEvent({ actor, state: after, conflicts, claims: [] }),
+      ),
+    ),
   )
 }
