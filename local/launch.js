@@ -29,9 +29,7 @@ function installDependencies() {
   }
   const began = Date.now()
   process.stderr.write('Installing npm dependencies … ')
-  let done = npm('ci')
-  // A registry mirror without the packages of other platforms leaves gaps in the lock file, which `npm ci` refuses.
-  if (done.status !== 0 && /npm ci.*in sync/.test(done.stderr)) done = npm('install', '--no-save')
+  const done = npm('ci')
   if (done.status !== 0 || !existsSync(node)) {
     const reason = done.error ? done.error.message : `${done.stdout}${done.stderr}`
     process.stderr.write(`failed\n${reason}\n`)
