@@ -76,7 +76,7 @@ describe('routing', () => {
     ['two lengths', rawRequest('PUT /us/x', 'Content-Length: 1\r\n'), 400, 'bad_request'],
     ['TRACE', rawRequest('TRACE /us/health'), 405, 'method_not_allowed'],
     ['POST /', rawRequest('POST /'), 405, 'method_not_allowed'],
-    ['body', 'PUT /us/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n', 413, 'payload_too_large'],
+    ['body', 'PUT /us/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n', 413, 'body_too_large'],
     ['long path', rawRequest(`GET /us/${kilobytes20}`), 414, 'uri_too_long'],
     ['long header', rawRequest('GET /us/x', `X: ${kilobytes20}\r\n`), 431, 'headers_too_large'],
     [
@@ -98,7 +98,7 @@ describe('routing', () => {
   const outside = ['/properties/1', '/health', '/usa/health', '/US/health', '/%75s/health', '/favicon.ico']
   for (const path of [...metrics, ...outside, '/_problem', '/_keyed']) {
     test(`nothing at ${path}`, async () => {
-      assertProblem(await ask(edge, path), 404, 'not_found')
+      assertProblem(await ask(edge, path), 404, 'unknown_path')
       assertNothingForwarded()
     })
   }
