@@ -90,7 +90,7 @@ const groundOpenings = (random: Random, home: Home): readonly string[] => {
     `${withArticle(style.name)} from ${built} on ${street}, with ${roomsText(home)} ${floors}`,
     `${pick(random, approaches)} ${street}, this ${sizedName(home)} offers ${area}, ${floors}`,
     `this ${style.name} of ${area} in ${neighbourhood.name} has ${roomsText(home)}, ${floors}`,
-    `${area} ${floors}: ${withArticle(`${sizedName(home)}`)} that has stood on ${street} since ${built}`,
+    `${area} ${floors}: ${withArticle(sizedName(home))} that has stood on ${street} since ${built}`,
     `behind its ${built} front on ${street}, this ${style.name} has ${roomsText(home)}, ${area} in all`,
   ]
 }
