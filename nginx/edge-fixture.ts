@@ -9,16 +9,17 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../local/ports.ts'
+import { waitUntil } from '../local/wait.ts'
 import { renderNginxConfig } from './render.ts'
 
 const waitMaxMs = 5_000
 
-/** `die`: read the whole request, then cut the connection. `hang`: never answer. */
-export type Behaviour = 'ok' | 'die' | 'hang' | 500 | 502 | 503 | 504
+/** `die`: read the whole request, then cut the connection; `die once`: and be well again. `hang`: never answer. */
+export type Behaviour = 'ok' | 'die' | 'die once' | 'hang' | 500 | 502 | 503 | 504
 
 export interface Received {
   method: string
@@ -52,13 +53,14 @@ export async function startEdge(counts: Record<string, number>): Promise<Edge> {
     backends[region] = await Promise.all(Array.from({ length: count }, () => startBackend(region)))
   }
   const port = await freePort()
+  const pidFile = join(folder, 'nginx.pid')
   const accessLog = join(folder, 'access.log')
   const config = renderNginxConfig({
     listen: `127.0.0.1:${port}`,
     upstreams: Object.fromEntries(
       Object.entries(backends).map(([region, own]) => [region, own.map((one) => `127.0.0.1:${one.port}`)]),
     ),
-    pidFile: join(folder, 'nginx.pid'),
+    pidFile,
     tempDir: folder,
     accessLog,
     errorLog: join(folder, 'error.log'),
@@ -77,14 +79,12 @@ export async function startEdge(counts: Record<string, number>): Promise<Edge> {
     await rm(folder, { recursive: true })
   }
   try {
-    await until(() =>
-      fetch(`http://127.0.0.1:${port}/nginx-health`)
-        .then((answer) => answer.ok)
-        .catch(() => false),
-    )
+    // Written once the port is NGINX's own: from then on connections wait until a worker takes them.
+    const started = async () => (await readFile(pidFile, 'utf8').catch(() => '')) !== ''
+    await waitUntil(started, { timeoutMs: waitMaxMs, what: 'NGINX to start (is nginx installed?)' })
   } catch (error) {
     await stop()
-    throw new Error('NGINX does not start: is nginx installed?', { cause: error })
+    throw error
   }
 
   return {
@@ -92,11 +92,12 @@ export async function startEdge(counts: Record<string, number>): Promise<Edge> {
     backends,
     async logLine(requestId) {
       let found: string | undefined
-      await until(async () => {
+      const written = async () => {
         const lines = (await readFile(accessLog, 'utf8')).split('\n')
         found = lines.find((line) => line.includes(`"request_id":${JSON.stringify(requestId)}`))
         return found !== undefined
-      })
+      }
+      await waitUntil(written, { timeoutMs: waitMaxMs, what: `the log line of ${requestId}` })
       return JSON.parse(found ?? '') as Record<string, unknown>
     },
     stop,
@@ -109,10 +110,12 @@ async function startBackend(region: string): Promise<Backend> {
     let body = ''
     for await (const chunk of request.setEncoding('utf8')) body += String(chunk)
     received.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers, body })
-    if (backend.behaviour === 'die') request.socket.destroy()
-    if (backend.behaviour === 'die' || backend.behaviour === 'hang') return
+    const { behaviour } = backend
+    if (behaviour === 'die once') backend.behaviour = 'ok'
+    if (behaviour === 'die' || behaviour === 'die once') request.socket.destroy()
+    if (behaviour === 'die' || behaviour === 'die once' || behaviour === 'hang') return
     const text = JSON.stringify({ region, port: backend.port })
-    response.writeHead(backend.behaviour === 'ok' ? 200 : backend.behaviour, {
+    response.writeHead(behaviour === 'ok' ? 200 : behaviour, {
       'Content-Type': 'application/json',
       'Content-Length': text.length,
       'X-Served-By': region,
@@ -124,13 +127,14 @@ async function startBackend(region: string): Promise<Backend> {
     // A client or NGINX that leaves in mid-body is no failure of the test.
     answer(request, response).catch(() => response.destroy())
   })
-  const listen = async (port: number) => {
+  const port = await freePort()
+  const listen = async () => {
     server.listen(port, '127.0.0.1')
     await once(server, 'listening')
   }
-  await listen(0)
+  await listen()
   const backend: Backend = {
-    port: (server.address() as AddressInfo).port,
+    port,
     received,
     behaviour: 'ok',
     async kill() {
@@ -140,7 +144,7 @@ async function startBackend(region: string): Promise<Backend> {
       server.closeAllConnections()
       await closed
     },
-    restart: () => listen(backend.port),
+    restart: listen,
   }
   return backend
 }
@@ -206,22 +210,4 @@ export function assertProblem(
     [expected, expected, code, 'application/problem+json', 'nginx', 'false'],
   )
   assert.deepEqual(Object.keys(body).toSorted(), ['code', 'detail', 'status', 'title', 'type'])
-}
-
-/** Waits until the condition holds, at most 5 s. */
-export async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + waitMaxMs
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error('the awaited condition did not come true')
-    await delay(25)
-  }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createTcpServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
-import { ask, assertProblem, type Backend, type Behaviour, startEdge, until } from './edge-fixture.ts'
+import { waitUntil } from '../local/wait.ts'
+import { ask, assertProblem, type Backend, type Behaviour, startEdge } from './edge-fixture.ts'
 
 /** How long a request may take when the home region hangs: the read timeout of 900 ms and some air. */
 const hungHomeMaxMs = 1_400
@@ -71,13 +72,15 @@ describe('home fails', { concurrency: 4 }, () => {
     }
     assert.equal(eu.received.length, 20)
     await us.restart()
-    await until(async () => (await ask(edge, '/us/properties/1')).servedBy === 'us')
-    // Each worker of NGINX may try home a moment later than the other.
-    await until(async () => {
+    const timeoutMs = 5_000
+    const homeAnswers = async () => (await ask(edge, '/us/properties/1')).servedBy === 'us'
+    await waitUntil(homeAnswers, { timeoutMs, what: 'home to be asked again' })
+    const homeAlone = async () => {
       eu.received.length = 0
       for (let i = 0; i < 20; i++) await ask(edge, '/us/properties/1')
       return eu.received.length === 0
-    })
+    }
+    await waitUntil(homeAlone, { timeoutMs, what: 'the stand-in to be left alone' })
   })
 
   test('one slow request: the traffic stays', async (t) => {
@@ -120,6 +123,27 @@ describe('no region answers', { concurrency: 4 }, () => {
     await eu.restart()
     assert.equal((await ask(edge, '/us/x')).servedBy, 'eu')
   })
+})
+
+/** What also happens when the address of a looked-up name changes while a request is between two tries. */
+test('a request that NGINX gives up between two tries is begun anew, unless it may not be sent twice', async (t) => {
+  const { edge, us, eu } = await twoRegions(t)
+  await us.kill()
+  for (let i = 0; i < 3; i++) assert.equal((await ask(edge, '/us/x')).servedBy, 'eu')
+  eu.received.length = 0
+
+  eu.behaviour = 'die once'
+  const put = await ask(edge, '/us/x', { method: 'PUT', body: 'a', headers: { 'X-Request-ID': 'r1' } })
+  assert.deepEqual([put.status, put.servedBy], [200, 'eu'])
+  assert.deepEqual(
+    summary(eu),
+    [1, 2].map(() => ['PUT', '/us/x', 'a', 'r1']),
+  )
+
+  eu.received.length = 0
+  eu.behaviour = 'die once'
+  assertProblem(await ask(edge, '/us/x', { method: 'POST', body: 'a' }), 503, 'region_unavailable')
+  assert.equal(eu.received.length, 1)
 })
 
 test('two backends in a region: one dead, the other serves; both dead, the other region does', async (t) => {
