@@ -7,6 +7,7 @@
  */
 
 import { readFileSync } from 'node:fs'
+import { cpus, loadavg } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Part } from '../../local/parts/part.ts'
@@ -199,6 +200,7 @@ async function withSystem(options: Parameters<typeof startSystem>[0], work: (s: 
   }
 }
 
+report('machine', { cores: cpus().length, loadAverage: round(loadavg()[0] ?? 0) })
 await withSystem({ prepare: keepCommitTimes }, async (system) => {
   await delay(settleMs)
   measureMemory(system, 'at rest')
