@@ -12,17 +12,28 @@ import { readConflictsOf, readOpenConflicts } from './postgres/read-conflicts.ts
 import { readProperty } from './postgres/read-property.ts'
 import { writeProperty } from './postgres/write-property.ts'
 
+/**
+ * Requests that wait for a connection at most. Those beyond are refused at once with 429: they would give up after
+ * `poolWaitMs` anyway, and waiting they would only delay the ones before them.
+ */
+export const waitingRequestsMax = 256
+
 /** `actor` is called for each write, and throws `UnavailableError` while no write may be accepted. */
 export function createRegionStore(pool: pg.Pool, actor: () => string): PropertyStore {
+  const admit = <T>(work: () => Promise<T>): Promise<T> =>
+    orUnavailable(() => {
+      if (pool.waitingCount < waitingRequestsMax) return work()
+      throw new UnavailableError('overloaded', 'More requests wait than this region can serve.')
+    })
   return {
     read: (id) =>
-      orUnavailable(async () => {
+      admit(async () => {
         const state = await readProperty(pool, id)
         return state && viewOf(state)
       }),
-    write: (request) => orUnavailable(() => writeProperty(pool, actor(), request)),
-    openConflicts: (limit) => orUnavailable(() => readOpenConflicts(pool, limit)),
-    conflictsOf: (id) => orUnavailable(() => readConflictsOf(pool, id)),
+    write: (request) => admit(() => writeProperty(pool, actor(), request)),
+    openConflicts: (limit) => admit(() => readOpenConflicts(pool, limit)),
+    conflictsOf: (id) => admit(() => readConflictsOf(pool, id)),
   }
 }
 
