@@ -30,7 +30,7 @@ export interface NginxOptions extends RegionOptions {
 
 /** Connections kept open to each upstream by each worker; without them a quarter of the throughput. */
 const upstreamKeepalive = 64
-/** Below the 5 s after which Node closes an idle connection, so that NGINX never picks one that is being closed. */
+/** Below the 5 s after which Node by default closes an idle connection, so that NGINX never picks one that is being closed. */
 const upstreamKeepaliveTimeout = '4s'
 
 /** The configuration for `nginx -c FILE -g 'daemon off;'`. */
