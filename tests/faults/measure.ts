@@ -1,5 +1,6 @@
 /**
- * The figures behind the README: `node tests/faults/measure.ts` prints one JSON line for each, in about two minutes.
+ * The figures behind the README: `node tests/faults/measure.ts` prints one JSON line for each, in about two minutes;
+ * with names (`memory`, `visibility`, `saturation`, `failover`, `takeover`) only those.
  *
  * From a write's commit to its visibility in the other region is taken from PostgreSQL itself: both databases keep the
  * commit time of every transaction, and every accepted write has a claim in each of them, inserted by the write there
@@ -18,7 +19,7 @@ import type { AcknowledgedWrite, History } from '../support/history.ts'
 import { Load, type LoadOptions } from '../support/load.ts'
 import { waitForEqualRegions } from '../support/regions.ts'
 import { waitForRole } from '../support/roles.ts'
-import { regionNames, startSystem, type System } from '../support/system.ts'
+import { startSystem, type System } from '../support/system.ts'
 
 const settleMs = 10_000
 const rates = [100, 500]
@@ -28,6 +29,8 @@ const warmUpSeconds = 5
 const saturationSeconds = 10
 const convergenceTimeoutMs = 30_000
 const phaseTimeoutMs = 20_000
+const ways = ['kill -9', 'SIGSTOP'] as const
+type Way = (typeof ways)[number]
 
 const idsFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 const round = (value: number): number => Math.round(value * 10) / 10
@@ -88,7 +91,7 @@ async function measuredLoad(
 }
 
 async function measureVisibility(system: System, writesPerSecond: number): Promise<void> {
-  const options = { properties: idsFrom(1, 1_000), clients: { us: 12, eu: 12 }, writesPerSecond }
+  const options = { properties: idsFrom(1, 1_000), clients: { us: 12, eu: 12 }, writesPerSecond, alone: true }
   const began = performance.now()
   const { history } = await measuredLoad(system, options, () => delay(rateSeconds * 1_000))
   const measured = history.acknowledged.filter(({ at }) => at > began + warmUpSeconds * 1_000)
@@ -139,7 +142,7 @@ function measureMemory({ stack }: System, when: string): void {
   for (const part of stack.parts) report(`memory ${when}`, { part: part.name, ...memoryOf(part) })
 }
 
-async function measureFailover(system: System, how: 'kill -9' | 'SIGSTOP'): Promise<void> {
+async function measureFailover(system: System, how: Way): Promise<void> {
   const backend = system.backend('us')
   const options = { properties: idsFrom(1, 1_000), clients: { us: 12, eu: 4 }, writesPerSecond: 200 }
   let firstMs = 0
@@ -170,7 +173,7 @@ async function measureFailover(system: System, how: 'kill -9' | 'SIGSTOP'): Prom
   })
 }
 
-async function measureTakeover(system: System, how: 'kill -9' | 'SIGSTOP'): Promise<void> {
+async function measureTakeover(system: System, how: Way): Promise<void> {
   const [holder, standby] = [system.backend('us', 0), system.backend('us', 1)]
   await standby.stop()
   await Promise.all([
@@ -200,19 +203,25 @@ async function withSystem(options: Parameters<typeof startSystem>[0], work: (s: 
   }
 }
 
+const wanted = process.argv.slice(2)
+const isWanted = (...names: string[]): boolean =>
+  wanted.length === 0 || names.some((name) => wanted.includes(name))
+
 report('machine', { cores: cpus().length, loadAverage: round(loadavg()[0] ?? 0) })
-await withSystem({ prepare: keepCommitTimes }, async (system) => {
-  await delay(settleMs)
-  measureMemory(system, 'at rest')
-  for (const rate of rates) await measureVisibility(system, rate)
-  await measureSaturation(system)
-  measureMemory(system, 'after load')
-  await measureFailover(system, 'kill -9')
-  await measureFailover(system, 'SIGSTOP')
-  for (const region of regionNames)
-    report('backend after all', { region, ...memoryOf(system.backend(region)) })
-})
-await withSystem({ backendsPerRegion: 2 }, async (system) => {
-  await measureTakeover(system, 'kill -9')
-  await measureTakeover(system, 'SIGSTOP')
-})
+if (isWanted('memory', 'visibility', 'saturation', 'failover')) {
+  await withSystem({ prepare: keepCommitTimes }, async (system) => {
+    if (isWanted('memory')) {
+      await delay(settleMs)
+      measureMemory(system, 'at rest')
+    }
+    if (isWanted('visibility')) for (const rate of rates) await measureVisibility(system, rate)
+    if (isWanted('saturation')) await measureSaturation(system)
+    if (isWanted('memory')) measureMemory(system, 'at the end')
+    if (isWanted('failover')) for (const how of ways) await measureFailover(system, how)
+  })
+}
+if (isWanted('takeover')) {
+  await withSystem({ backendsPerRegion: 2 }, async (system) => {
+    for (const how of ways) await measureTakeover(system, how)
+  })
+}

@@ -36,10 +36,19 @@ export type LoadOptions = {
   readonly clients: Readonly<Record<string, number>>
   /** Writes a second of all clients together; as fast as they can if absent. */
   readonly writesPerSecond?: number
+  /** Each client has its share of the properties to itself, and goes on from the last answer instead of reading. */
+  readonly alone?: boolean
 }
 
 type View = Readonly<{ version: number; etag: string }>
-type PutResult = { acknowledged: true } | { current: View } | undefined
+type PutResult = { acknowledged: View } | { current: View } | undefined
+
+type Client = {
+  readonly region: string
+  readonly properties: readonly number[]
+  /** What the last answers said, by property; stays empty if others write there too. */
+  readonly known: Map<number, View>
+}
 
 let values = 0
 
@@ -55,9 +64,16 @@ export class Load {
     const regions = Object.entries(options.clients).flatMap(([region, count]) => Array(count).fill(region))
     const intervalMs =
       options.writesPerSecond === undefined ? 0 : (regions.length * 1000) / options.writesPerSecond
-    this.#workers = regions.map((region: string, index) =>
-      this.#work(region, intervalMs, (intervalMs * index) / regions.length),
-    )
+    this.#workers = regions.map((region: string, index) => {
+      const client: Client = {
+        region,
+        properties: options.alone
+          ? options.properties.filter((_, position) => position % regions.length === index)
+          : options.properties,
+        known: new Map(),
+      }
+      return this.#work(client, intervalMs, (intervalMs * index) / regions.length)
+    })
   }
 
   /** Begins to write, until `stop`. */
@@ -97,26 +113,34 @@ export class Load {
     return found
   }
 
-  async #work(region: string, intervalMs: number, firstAfterMs: number): Promise<void> {
+  async #work(client: Client, intervalMs: number, firstAfterMs: number): Promise<void> {
     let due = performance.now() + firstAfterMs
     while (!this.#stopping) {
       const early = due - performance.now()
       if (early > 0) await delay(early)
       due = Math.max(due + intervalMs, performance.now() - 1_000)
-      if (!this.#stopping) await this.#changeOne(region)
+      if (!this.#stopping) await this.#changeOne(client)
     }
   }
 
-  async #changeOne(region: string): Promise<void> {
-    const { properties } = this.#options
+  async #changeOne({ region, properties, known }: Client): Promise<void> {
     const property = properties[Math.floor(Math.random() * properties.length)] as number
-    const read = await this.#sendUntilAnswered(`/${region}/properties/${property}`, {})
-    let current = read?.body as View | undefined
+    let current = known.get(property) ?? (await this.#read(region, property))
+    known.delete(property)
     for (let redo = 0; current && redo < redoMax; redo++) {
       const result = await this.#put(newWrite(region, property, current), current)
-      if (!result || 'acknowledged' in result) return
+      if (!result) return
+      if ('acknowledged' in result) {
+        if (this.#options.alone) known.set(property, result.acknowledged)
+        return
+      }
       current = result.current
     }
+  }
+
+  async #read(region: string, property: number): Promise<View | undefined> {
+    const answer = await this.#sendUntilAnswered(`/${region}/properties/${property}`, {})
+    return answer?.body as View | undefined
   }
 
   async #put(write: SentWrite, { version, etag }: View): Promise<PutResult> {
@@ -136,8 +160,9 @@ export class Load {
       this.history.refused.push(write)
       return { current: answer.body['current'] as View }
     }
-    this.history.acknowledged.push(acknowledgement(write, answer, began))
-    return { acknowledged: true }
+    const acknowledged = acknowledgement(write, answer, began)
+    this.history.acknowledged.push(acknowledged)
+    return { acknowledged }
   }
 
   /** The answer of a request, sent again until there is one; undefined if it was given up. */
