@@ -10,24 +10,23 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { clusterOf, type Config } from './config.ts'
+import type { Incarnation, Prepared } from './domain/incarnation.ts'
 import { lagReport, mergedEverywhereAt } from './domain/lag.ts'
 import { createHttpApp } from './http/app.ts'
 import type { Readiness } from './http/dependencies.ts'
 import { startServer } from './http/server.ts'
 import { UnavailableError } from './http/store.ts'
-import type { TopicSettings } from './kafka/topic.ts'
+import { kafkaEventLog } from './kafka/event-log.ts'
+import { openMergeSession } from './postgres/merge-session.ts'
 import { createPool, openConnections } from './postgres/pool.ts'
-import {
-  prepareDatabase,
-  verifyIncarnation,
-  type Incarnation,
-  type Prepared,
-} from './postgres/prepare-database.ts'
+import { prepareDatabase, verifyIncarnation } from './postgres/prepare-database.ts'
 import { pruneBatchMax, pruneClaims } from './postgres/prune-claims.ts'
 import { readSlotHealth } from './postgres/read-slot-health.ts'
 import { readSources } from './postgres/read-sources.ts'
+import { replicationSource } from './postgres/replication-source.ts'
 import { createRegionStore, orUnavailable } from './region-store.ts'
 import { Applier } from './replication/applier.ts'
+import type { EventLog, MergeSession } from './replication/ports.ts'
 import { Relay } from './replication/relay.ts'
 import { createMetrics } from './runtime/metrics.ts'
 import { sleep, supervise, type Service } from './runtime/service.ts'
@@ -56,13 +55,14 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
   let incarnation: Incarnation | undefined
   let relay: Relay | undefined
 
-  const topicOn = (brokers: string): TopicSettings => ({
-    brokers,
-    topic: config.KAFKA_TOPIC,
-    partitions: config.KAFKA_TOPIC_PARTITIONS,
-    replicationFactor: config.KAFKA_REPLICATION_FACTOR,
-    retentionMs: config.KAFKA_TOPIC_RETENTION_MS,
-  })
+  const eventLogOn = (brokers: string): EventLog =>
+    kafkaEventLog({
+      brokers,
+      topic: config.KAFKA_TOPIC,
+      partitions: config.KAFKA_TOPIC_PARTITIONS,
+      replicationFactor: config.KAFKA_REPLICATION_FACTOR,
+      retentionMs: config.KAFKA_TOPIC_RETENTION_MS,
+    })
 
   const lag = () =>
     orUnavailable(async () => {
@@ -154,20 +154,22 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
     readiness = { ready: false, code, detail }
   }
 
-  function servicesOf({ actor }: Incarnation): Service[] {
-    const common = { databaseUrl, metrics, log, now }
+  function servicesOf(own: Incarnation): Service[] {
+    const { actor, slot } = own
+    const common = { metrics, logger: log, now, sleep }
     const clusters = new Set(regions.map((source) => clusterOf(config, source)))
     relay = new Relay({
       ...common,
-      pool,
-      incarnation: incarnation as Incarnation,
-      topic: topicOn(clusterOf(config, region)),
+      source: replicationSource({ databaseUrl, pool, slot }, now),
+      log: eventLogOn(clusterOf(config, region)),
+      incarnation: own,
     })
+    const openSession = (): Promise<MergeSession> => openMergeSession(databaseUrl)
     const onRestored = (detail: string): void => setReadiness({ kind: 'incarnation_mismatch', detail })
     return [
       relay,
       ...[...clusters].map(
-        (brokers) => new Applier({ ...common, actor, topic: topicOn(brokers), onRestored }),
+        (brokers) => new Applier({ ...common, openSession, log: eventLogOn(brokers), actor, onRestored }),
       ),
       verification,
       housekeeping(actor),

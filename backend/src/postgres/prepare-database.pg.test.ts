@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import pg from 'pg'
 import { prepareOptions, startTestServer, type TestServer } from '../testing/database.ts'
-import { prepareDatabase, type Prepared } from './prepare-database.ts'
+import type { Prepared } from '../domain/incarnation.ts'
+import { prepareDatabase } from './prepare-database.ts'
 
 let server: TestServer
 

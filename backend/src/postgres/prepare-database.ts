@@ -10,26 +10,13 @@
 import pg from 'pg'
 import { runner } from 'node-pg-migrate'
 import { fieldNames, fieldTable } from '../domain/fields.ts'
+import { judgeIncarnation, type KnownIncarnation, type Prepared } from '../domain/incarnation.ts'
 import { types } from './pool.ts'
 
 /** The empty publication that `pgoutput` asks for; messages need no table in it. */
 export const publicationName = 'meridian'
 /** Key of the session lock of everybody who prepares a database. */
 const prepareLockKey = 7_140_001
-
-export interface Incarnation {
-  readonly actor: string
-  readonly slot: string
-  /** Start of the slot's lineage. */
-  readonly since: string
-}
-
-export type Prepared =
-  | { readonly kind: 'ready'; readonly incarnation: Incarnation }
-  /** The database is not the one that this actor was born in, or belongs to another region. */
-  | { readonly kind: 'incarnation_mismatch'; readonly detail: string }
-  /** The slot is gone or invalid: accepted writes would not replicate. */
-  | { readonly kind: 'slot_lost'; readonly detail: string }
 
 export interface PrepareOptions {
   readonly databaseUrl: string
@@ -69,24 +56,12 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   }
 }
 
-interface IncarnationRow {
-  readonly actor: string
-  readonly region: string
-  readonly slot: string
-  readonly since: string | null
-  /** Whether the database is still the one, and on the timeline, in which the actor was born. */
-  readonly same_system: boolean
-  readonly same_timeline: boolean
-  /** `lost` if the slot has lost WAL that it needs; null if there is no slot. */
-  readonly wal_status: string | null
-}
-
 const identitySql = `
   SELECT system_identifier::text AS system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline
   FROM pg_control_system()`
 
-async function readIncarnation(database: pg.Pool | pg.ClientBase): Promise<IncarnationRow | undefined> {
-  const { rows } = await database.query<IncarnationRow>(`
+async function readIncarnation(database: pg.Pool | pg.ClientBase): Promise<KnownIncarnation | undefined> {
+  const { rows } = await database.query<KnownIncarnation>(`
     SELECT i.actor, i.region, i.slot, i.since,
       i.system_identifier = d.system_identifier AS same_system, i.timeline = d.timeline AS same_timeline,
       (SELECT wal_status FROM pg_replication_slots WHERE slot_name = i.slot) AS wal_status
@@ -105,27 +80,7 @@ export async function verifyIncarnation(
 ): Promise<Prepared> {
   const known = await readIncarnation(database)
   if (!known) throw new Error('the database has no incarnation')
-  const { actor, slot, since } = known
-  const mismatch = describeMismatch(known, region)
-  if (mismatch) return { kind: 'incarnation_mismatch', detail: mismatch }
-  if (known.wal_status === null || since === null) {
-    return { kind: 'slot_lost', detail: `the replication slot ${slot} does not exist` }
-  }
-  if (known.wal_status === 'lost') {
-    return { kind: 'slot_lost', detail: `the replication slot ${slot} has lost the WAL that it needs` }
-  }
-  return { kind: 'ready', incarnation: { actor, slot, since } }
-}
-
-function describeMismatch(known: IncarnationRow, region: string): string | undefined {
-  if (known.region !== region) return `the database belongs to region ${known.region}, not ${region}`
-  if (!known.same_system) {
-    return `${known.actor} was born in another PostgreSQL system: this database is a copy or a restored dump`
-  }
-  if (!known.same_timeline) {
-    return `${known.actor} was born on another timeline: this database was restored or promoted`
-  }
-  return undefined
+  return judgeIncarnation(known, region)
 }
 
 /** Seeds an empty database and names its actor, in one transaction. */

@@ -26,13 +26,21 @@ interface CopyConnection {
 /** Another session streams from the slot. */
 export class SlotBusyError extends Error {}
 
+/** What the one who is given the frames may tell the stream. */
+export interface StreamControl {
+  pause(): void
+  resume(): void
+  /** Everything before `lsn` is safe elsewhere and need not be sent again. */
+  confirm(lsn: bigint): void
+}
+
 /** Who is given the frames, and told by which stream. */
 export interface FrameSink {
-  attach(stream: ReplicationStream): void
+  attach(stream: StreamControl): void
   accept(frame: ReplicationFrame): void
 }
 
-export class ReplicationStream {
+export class ReplicationStream implements StreamControl {
   readonly #client: pg.Client
   readonly #connection: CopyConnection
   readonly #now: () => number
@@ -89,7 +97,7 @@ export class ReplicationStream {
     return stream
   }
 
-  /** Everything before `lsn` is safe elsewhere and need not be sent again. Never goes back. */
+  /** Never goes back. */
   confirm(lsn: bigint): void {
     if (lsn > this.#confirmed) this.#confirmed = lsn
   }

@@ -8,6 +8,7 @@ import { detectConflicts, joinStates } from '../domain/merge.ts'
 import type { PropertyState } from '../domain/property.ts'
 import { readConflictsOf, readOpenConflicts } from '../postgres/read-conflicts.ts'
 import { readClaims } from '../postgres/merge-claims.ts'
+import { mergeTransaction } from '../postgres/merge-session.ts'
 import { readProperty } from '../postgres/read-property.ts'
 import { actors, seedFields, seedState, statesArbitrary, write } from '../testing/arbitraries.ts'
 import {
@@ -56,7 +57,7 @@ async function merge(...events: PropertyEvent[]): Promise<MergeCounts> {
   const client = await database.pool.connect()
   try {
     await client.query('BEGIN')
-    const counts = await mergeBatch(client, database.incarnation.actor, foldEvents(events))
+    const counts = await mergeBatch(mergeTransaction(client), database.incarnation.actor, foldEvents(events))
     await client.query('COMMIT')
     return counts
   } finally {

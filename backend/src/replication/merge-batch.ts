@@ -1,23 +1,18 @@
 /**
- * Merges one batch of events into the database, inside the transaction that the caller has opened.
+ * Merges one batch of events into the database, inside a transaction.
  *
  * Invariant: the fast path only replaces rows that have seen nothing new to the incoming state; every other property
  * goes through the domain's join under its row's lock, so the merge law exists once. Locks are taken rows first, in
  * the order of their ids, then claims, in the order of their request ids, as in a client's write.
  */
 
-import type pg from 'pg'
 import { classifyConflict, conflictsOfClaim, joinConflicts, type ConflictRecord } from '../domain/conflict.ts'
 import { encodePropertyEvent } from '../domain/event.ts'
 import { detectConflicts, joinStates } from '../domain/merge.ts'
 import type { PropertyState } from '../domain/property.ts'
 import { dominates } from '../domain/stamp.ts'
-import { emitEvents } from '../postgres/emit-events.ts'
-import { lockStates } from '../postgres/lock-states.ts'
-import { mergeClaims, readClaims } from '../postgres/merge-claims.ts'
-import { mergeConflicts } from '../postgres/merge-conflicts.ts'
-import { mergeStates } from '../postgres/merge-states.ts'
 import type { FoldedBatch, FoldedProperty } from './fold.ts'
+import type { MergeTransaction } from './ports.ts'
 
 export interface MergeCounts {
   /** Stored as they came. */
@@ -32,24 +27,21 @@ export interface MergeCounts {
 
 /** `actor` is this region's: records that are new here are emitted in its name. */
 export async function mergeBatch(
-  client: pg.ClientBase,
+  transaction: MergeTransaction,
   actor: string,
   batch: FoldedBatch,
 ): Promise<MergeCounts> {
   const { properties } = batch
   // Also locks the rows that it does not replace, all in the order of their ids.
-  const stored = await mergeStates(
-    client,
-    properties.map(({ states }) => states[0] as PropertyState),
-  )
-  const grownClaims = await mergeClaims(client, batch.claims)
-  const twins = await mergeConflicts(client, grownClaims.flatMap(conflictsOfClaim))
+  const stored = await transaction.mergeStates(properties.map(({ states }) => states[0] as PropertyState))
+  const grownClaims = await transaction.mergeClaims(batch.claims)
+  const twins = await transaction.mergeConflicts(grownClaims.flatMap(conflictsOfClaim))
   const rest = properties
     .map((property) =>
       stored.has(property.id) ? { ...property, states: property.states.slice(1) } : property,
     )
     .filter(({ states, conflicts }) => states.length > 0 || conflicts.length > 0)
-  const slow = await mergeSlowly(client, actor, rest)
+  const slow = await mergeSlowly(transaction, actor, rest)
   return {
     applied: properties.length - slow.merged - slow.duplicates,
     merged: slow.merged,
@@ -78,35 +70,29 @@ function joinInto(before: PropertyState, { states, conflicts }: FoldedProperty):
 const isUnchanged = ({ before, after }: Joined): boolean => dominates(before.vector, after.vector)
 
 async function mergeSlowly(
-  client: pg.ClientBase,
+  transaction: MergeTransaction,
   actor: string,
   rest: readonly FoldedProperty[],
 ): Promise<{ merged: number; duplicates: number; conflicts: readonly ConflictRecord[] }> {
   if (rest.length === 0) return { merged: 0, duplicates: 0, conflicts: [] }
   const byId = new Map(rest.map((property) => [property.id, property]))
-  const locked = await lockStates(client, [...byId.keys()])
+  const locked = await transaction.lockStates([...byId.keys()])
   const joined = locked.map((before) => joinInto(before, byId.get(before.id) as FoldedProperty))
   // A joined state dominates the row that it was joined from, so the fast path's statement stores it.
-  await mergeStates(
-    client,
-    joined.filter((each) => !isUnchanged(each)).map(({ after }) => after),
-  )
-  const conflicts = await storeConflicts(client, joined)
-  await emitChanged(client, actor, joined, conflicts)
+  await transaction.mergeStates(joined.filter((each) => !isUnchanged(each)).map(({ after }) => after))
+  const conflicts = await storeConflicts(transaction, joined)
+  await emitChanged(transaction, actor, joined, conflicts)
   const duplicates = joined.filter(isUnchanged).length
   return { merged: joined.length - duplicates, duplicates, conflicts }
 }
 
 async function storeConflicts(
-  client: pg.ClientBase,
+  transaction: MergeTransaction,
   joined: readonly Joined[],
 ): Promise<readonly ConflictRecord[]> {
   const records = joined.flatMap(({ conflicts }) => conflicts)
-  const claims = await readClaims(client, [...new Set(records.map(({ stamp }) => stamp[4]))])
-  return mergeConflicts(
-    client,
-    records.map((record) => classifyConflict(record, claims)),
-  )
+  const claims = await transaction.readClaims([...new Set(records.map(({ stamp }) => stamp[4]))])
+  return transaction.mergeConflicts(records.map((record) => classifyConflict(record, claims)))
 }
 
 /**
@@ -133,14 +119,13 @@ export function cutBySize(records: readonly ConflictRecord[], max: number): read
 
 /** Sends a state whose conflict records changed here again, with these records and no new dot. */
 async function emitChanged(
-  client: pg.ClientBase,
+  transaction: MergeTransaction,
   actor: string,
   joined: readonly Joined[],
   changed: readonly ConflictRecord[],
 ): Promise<void> {
   const byProperty = Map.groupBy(changed, (record) => record.property_id)
-  await emitEvents(
-    client,
+  await transaction.emitEvents(
     joined.flatMap(({ after }) =>
       cutBySize(byProperty.get(after.id) ?? [], eventConflictsMax).map((conflicts) =>
         encodePropertyEvent({ actor, state: after, conflicts, claims: [] }),

@@ -10,6 +10,7 @@ import { partitionOf, type OutgoingRecord } from '../kafka/publisher.ts'
 import { formatLsn } from '../postgres/lsn.ts'
 import { messagePrefix } from '../postgres/message-prefix.ts'
 import type { ReplicationFrame } from '../postgres/pgoutput.ts'
+import type { FrameSink, StreamControl } from '../postgres/replication-stream.ts'
 import { Latch } from '../runtime/latch.ts'
 
 /** A send takes at most this many events and bytes. */
@@ -34,16 +35,9 @@ interface Entry {
   readonly queuedAtMs: number
 }
 
-/** What the queue tells the stream that fills it. */
-export interface StreamControl {
-  pause(): void
-  resume(): void
-  confirm(lsn: bigint): void
-}
-
 const entryBytes = ({ record }: Entry): number => record?.value.length ?? 0
 
-export class RelayQueue {
+export class RelayQueue implements FrameSink {
   readonly #partitions: number
   readonly #now: () => number
   readonly #filled = new Latch()

@@ -10,14 +10,11 @@
  */
 
 import type { Logger } from 'pino'
-import type pg from 'pg'
-import { Publisher } from '../kafka/publisher.ts'
-import { ensureTopic, type TopicSettings } from '../kafka/topic.ts'
-import { emitHeartbeat } from '../postgres/emit-heartbeat.ts'
-import type { Incarnation } from '../postgres/prepare-database.ts'
-import { ReplicationStream, SlotBusyError } from '../postgres/replication-stream.ts'
+import type { Incarnation } from '../domain/incarnation.ts'
+import { SlotBusyError } from '../postgres/replication-stream.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import { aborted, sleep, type Service } from '../runtime/service.ts'
+import { aborted, type Service, type Sleep } from '../runtime/service.ts'
+import type { EventLog, EventPublisher, ReplicationFeed, ReplicationSource } from './ports.ts'
 import { RelayQueue } from './relay-queue.ts'
 
 /** A send without an answer for so long gives up the slot: another backend may reach Kafka. */
@@ -26,14 +23,14 @@ const standbyPollMs = 250
 export const heartbeatIntervalMs = 250
 
 export interface RelayOptions {
-  readonly databaseUrl: string
-  readonly pool: pg.Pool
+  readonly source: ReplicationSource
+  readonly log: EventLog
   readonly incarnation: Incarnation
-  readonly topic: TopicSettings
   readonly metrics: Metrics
-  readonly log: Logger
+  readonly logger: Logger
   /** ms since the epoch. */
   readonly now: () => number
+  readonly sleep: Sleep
 }
 
 export class Relay implements Service {
@@ -51,16 +48,16 @@ export class Relay implements Service {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { topic, incarnation, now, log, metrics } = this.#options
-    const { leaders } = await ensureTopic(topic)
+    const { log, incarnation, now, logger, metrics } = this.#options
+    const { leaders } = await log.ensureTopic()
     const queue = new RelayQueue(leaders.length, now)
     const stream = await this.#openWhenFree(queue, signal)
     if (!stream) return
-    const publisher = new Publisher(topic)
+    const publisher = log.openPublisher()
     const stop = new AbortController()
     this.#queue = queue
     metrics.relayActive.set(1)
-    log.info({ slot: incarnation.slot, partitions: leaders.length }, 'relay streams')
+    logger.info({ slot: incarnation.slot, partitions: leaders.length }, 'relay streams')
     try {
       const failure = await Promise.race([
         stream.ended,
@@ -80,11 +77,11 @@ export class Relay implements Service {
     }
   }
 
-  async #openWhenFree(queue: RelayQueue, signal: AbortSignal): Promise<ReplicationStream | undefined> {
-    const { databaseUrl, incarnation, now } = this.#options
+  async #openWhenFree(queue: RelayQueue, signal: AbortSignal): Promise<ReplicationFeed | undefined> {
+    const { source, sleep } = this.#options
     while (!signal.aborted) {
       try {
-        return await ReplicationStream.open(databaseUrl, incarnation.slot, queue, now)
+        return await source.open(queue)
       } catch (error) {
         if (!(error instanceof SlotBusyError)) throw error
       }
@@ -93,11 +90,11 @@ export class Relay implements Service {
     return undefined
   }
 
-  async #publish(queue: RelayQueue, publisher: Publisher, signal: AbortSignal): Promise<undefined> {
+  async #publish(queue: RelayQueue, publisher: EventPublisher, signal: AbortSignal): Promise<undefined> {
     while (!signal.aborted) {
       const batch = await queue.take()
       if (batch.records.length > 0) {
-        await withTimeout(publisher.send(batch.records), sendTimeoutMs, 'Kafka did not acknowledge a batch')
+        await this.#orTimeout(publisher.send(batch.records))
         this.#options.metrics.relayPublished.inc(batch.records.length)
       }
       queue.acknowledge(batch)
@@ -106,21 +103,21 @@ export class Relay implements Service {
   }
 
   async #beat(partitions: number, signal: AbortSignal): Promise<undefined> {
-    const { pool, incarnation } = this.#options
+    const { source, incarnation, sleep } = this.#options
     while (!signal.aborted) {
-      await emitHeartbeat(pool, { actor: incarnation.actor, since: incarnation.since, partitions })
+      await source.emitHeartbeat({ actor: incarnation.actor, since: incarnation.since, partitions })
       await sleep(heartbeatIntervalMs, signal)
     }
     return undefined
   }
-}
 
-async function withTimeout(work: Promise<void>, ms: number, message: string): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(message)), ms)
-  try {
-    await Promise.race([work, promise])
-  } finally {
-    clearTimeout(timer)
+  async #orTimeout(work: Promise<void>): Promise<void> {
+    const timer = new AbortController()
+    const late = this.#options.sleep(sendTimeoutMs, timer.signal).then(() => 'late')
+    try {
+      if (await Promise.race([work, late])) throw new Error('Kafka did not acknowledge a batch')
+    } finally {
+      timer.abort()
+    }
   }
 }

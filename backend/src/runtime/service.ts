@@ -14,6 +14,9 @@ export interface Service {
   run(signal: AbortSignal): Promise<void>
 }
 
+/** Resolves after a time, or as soon as the signal aborts. */
+export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>
+
 /** First delay before a failed service starts again, ms; doubles up to the maximum. */
 const restartDelayMinMs = 100
 const restartDelayMaxMs = 2000
@@ -23,7 +26,7 @@ const healthyRunMs = 10_000
 export interface SupervisorOptions {
   readonly log: Logger
   readonly now: () => number
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly sleep: Sleep
   readonly onRestart: (serviceId: string) => void
 }
 

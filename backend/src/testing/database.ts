@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { createPostgres } from '../../../local/parts/postgres.ts'
 import { parseEvent, type MeridianEvent } from '../domain/event.ts'
+import type { Incarnation } from '../domain/incarnation.ts'
 import { parseFrame } from '../postgres/pgoutput.ts'
 import { types } from '../postgres/pool.ts'
-import { prepareDatabase, type Incarnation, type PrepareOptions } from '../postgres/prepare-database.ts'
+import { prepareDatabase, type PrepareOptions } from '../postgres/prepare-database.ts'
 import { seedFields } from './arbitraries.ts'
 
 export interface TestServer {

@@ -1,0 +1,175 @@
+/**
+ * Merges batches of records into the database.
+ *
+ * Invariant: rows, claims, conflict records, marks and offsets of a batch commit in one transaction, whose first
+ * statement compares the offsets with where this applier left them. So every event takes effect together with its
+ * offset, or not at all. A record that cannot be merged goes to the quarantine and never blocks.
+ */
+
+import type { Logger } from 'pino'
+import type { Heartbeat } from '../domain/event.ts'
+import { narrowOffset, type OffsetBounds } from '../domain/lag.ts'
+import type { IncomingRecord } from '../kafka/reader.ts'
+import type { TopicDescription } from '../kafka/topic.ts'
+import { everyActor } from '../postgres/gaps.ts'
+import { parseLsn } from '../postgres/lsn.ts'
+import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
+import type { QuarantinedRecord } from '../postgres/quarantine-record.ts'
+import type { Metrics } from '../runtime/metrics.ts'
+import { decodeBatch } from './decode.ts'
+import { foldEvents } from './fold.ts'
+import { mergeBatch, type MergeCounts } from './merge-batch.ts'
+import type { MergeSession, MergeTransaction } from './ports.ts'
+
+export interface BatchMergerOptions {
+  readonly actor: string
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly onRestored: (detail: string) => void
+}
+
+/** Merges batches on one session; keeps in memory what the session has read of its sources. */
+export class BatchMerger {
+  readonly #session: MergeSession
+  readonly #topic: TopicDescription
+  readonly #options: BatchMergerOptions
+  readonly #sources: Map<string, { since: string; bounds: OffsetBounds }>
+  readonly #gaps: Set<string>
+
+  private constructor(
+    session: MergeSession,
+    topic: TopicDescription,
+    options: BatchMergerOptions,
+    known: { sources: Map<string, { since: string; bounds: OffsetBounds }>; gaps: Set<string> },
+  ) {
+    this.#session = session
+    this.#topic = topic
+    this.#options = options
+    this.#sources = known.sources
+    this.#gaps = known.gaps
+  }
+
+  static async create(
+    session: MergeSession,
+    topic: TopicDescription,
+    options: BatchMergerOptions,
+  ): Promise<BatchMerger> {
+    const { sources } = await session.readSources()
+    const gaps = new Set((await session.readGaps(topic.clusterId)).keys())
+    return new BatchMerger(session, topic, options, {
+      sources: new Map(
+        sources.map(({ actor, since, offset_lower: lower, offset_upper: upper }) => [
+          actor,
+          { since, bounds: { lower, upper } },
+        ]),
+      ),
+      gaps,
+    })
+  }
+
+  /** Merges a batch and moves `positions`; record by record if the database refuses the batch for its content. */
+  async merge(records: readonly IncomingRecord[], positions: Map<number, bigint>): Promise<void> {
+    try {
+      await this.#mergeTogether(records, positions, [])
+    } catch (error) {
+      if (!isContentError(error)) throw error
+      if (records.length > 1) {
+        for (const record of records) await this.merge([record], positions)
+        return
+      }
+      const poison = records.map(({ partition, offset, value }) => ({
+        partition,
+        offset,
+        payload: value,
+        reason: String(error),
+      }))
+      await this.#mergeTogether(records, positions, poison)
+    }
+  }
+
+  async #mergeTogether(
+    records: readonly IncomingRecord[],
+    positions: Map<number, bigint>,
+    refused: readonly QuarantinedRecord[],
+  ): Promise<void> {
+    const decoded = decodeBatch(records, this.#options.actor, positions)
+    const folded = foldEvents(refused.length > 0 ? [] : decoded.events)
+    const poison = [...decoded.poison, ...refused]
+    const counts = await this.#session.transaction(async (transaction) => {
+      const arrivedAt = await transaction.advanceOffsets(this.#topic, decoded.advances)
+      const merged = await mergeBatch(transaction, this.#options.actor, folded)
+      for (const record of poison) await transaction.quarantineRecord(this.#topic, record)
+      await this.#storeHeartbeats(transaction, decoded.heartbeats, arrivedAt)
+      return merged
+    })
+    for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
+    this.#count(counts, poison)
+    if (decoded.ownHeartbeat) await this.#checkOwn(decoded.ownHeartbeat)
+  }
+
+  async #storeHeartbeats(
+    transaction: MergeTransaction,
+    delivered: readonly DeliveredHeartbeat[],
+    arrivedAt: number,
+  ): Promise<void> {
+    const newest = new Map<string, Heartbeat>()
+    for (const { heartbeat } of delivered) {
+      const known = newest.get(heartbeat.actor)
+      if (!known || heartbeat.t > known.t) newest.set(heartbeat.actor, heartbeat)
+    }
+    for (const heartbeat of newest.values()) {
+      if (heartbeat.partitions > this.#topic.leaders.length) {
+        throw new Error(`the topic has ${heartbeat.partitions} partitions by now`)
+      }
+      await this.#storeSource(transaction, heartbeat, arrivedAt)
+    }
+    const frozen = (actor: string): boolean => this.#gaps.has(everyActor) || this.#gaps.has(actor)
+    await transaction.mergeMarks(delivered.filter(({ heartbeat }) => !frozen(heartbeat.actor)))
+  }
+
+  /** `arrivedAt` is the database's clock in µs, as all times of the lag arithmetic are. */
+  async #storeSource(transaction: MergeTransaction, heartbeat: Heartbeat, arrivedAt: number): Promise<void> {
+    const known = this.#sources.get(heartbeat.actor)
+    if (known && known.since !== heartbeat.since) {
+      const reason = `${heartbeat.actor} has made its replication slot anew`
+      if (!this.#gaps.has(heartbeat.actor)) {
+        this.#options.logger.error({ actor: heartbeat.actor, reason }, 'events may be missing')
+      }
+      await transaction.recordGap(this.#topic.clusterId, heartbeat.actor, reason)
+      this.#gaps.add(heartbeat.actor)
+    }
+    const bounds = narrowOffset(known?.bounds ?? { lower: null, upper: null }, {
+      sentAt: heartbeat.t,
+      arrivedAt,
+      echoedAt: heartbeat.applied[this.#options.actor]?.t,
+    })
+    this.#sources.set(heartbeat.actor, { since: known?.since ?? heartbeat.since, bounds })
+    await transaction.storeSource(this.#topic.clusterId, heartbeat, bounds)
+  }
+
+  /** A heartbeat of ours from beyond the end of our WAL was published by a database that this one is older than. */
+  async #checkOwn({ lsn, actor }: Heartbeat): Promise<void> {
+    const current = await this.#session.readWalEnd()
+    if (parseLsn(current) >= parseLsn(lsn)) return
+    this.#options.onRestored(
+      `${actor} has published up to ${lsn}, but its WAL ends at ${current}: the database was restored to an earlier state`,
+    )
+  }
+
+  #count(counts: MergeCounts, poison: readonly QuarantinedRecord[]): void {
+    const { metrics, logger } = this.#options
+    metrics.applied.inc(counts.applied)
+    metrics.merged.inc(counts.merged)
+    metrics.duplicates.inc(counts.duplicates)
+    for (const { kind } of counts.conflicts) metrics.conflicts.inc({ kind })
+    metrics.quarantined.inc(poison.length)
+    for (const { partition, offset, reason } of poison) {
+      logger.error({ partition, offset: String(offset), reason }, 'record quarantined')
+    }
+  }
+}
+
+/** Classes 22 (data exception) and 23 (constraint violation) blame the content, not the moment. */
+function isContentError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^2[23]/.test(String(error.code))
+}
