@@ -1,5 +1,5 @@
 /**
- * The figures behind the README: `node tests/faults/measure.ts` prints one JSON line for each, in about two minutes;
+ * The figures behind the README: `node tests/faults/measure.ts` prints one JSON line for each, in about three minutes;
  * with names (`memory`, `visibility`, `saturation`, `failover`, `takeover`) only those.
  *
  * From a write's commit to its visibility in the other region is taken from PostgreSQL itself: both databases keep the
@@ -23,9 +23,9 @@ import { startSystem, type System } from '../support/system.ts'
 
 const settleMs = 10_000
 const rates = [100, 500]
-const rateSeconds = 20
+const rateSeconds = 30
 /** The first writes meet cold caches and code that is not compiled yet. */
-const warmUpSeconds = 5
+const warmUpSeconds = 10
 const saturationSeconds = 10
 const convergenceTimeoutMs = 30_000
 const phaseTimeoutMs = 20_000
