@@ -28,7 +28,7 @@ import { createRegionStore, orUnavailable } from './region-store.ts'
 import { Applier } from './replication/applier.ts'
 import type { EventLog, MergeSession } from './replication/ports.ts'
 import { Relay } from './replication/relay.ts'
-import { createMetrics } from './runtime/metrics.ts'
+import { createMetrics, setOrRemove } from './runtime/metrics.ts'
 import { sleep, supervise, type Service } from './runtime/service.ts'
 
 /** How often the database's identity and slot are looked at again, ms. */
@@ -99,20 +99,18 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
 
   /** Gauges that are read from the database are read when they are asked for; absent if it does not answer. */
   async function refreshGauges(): Promise<void> {
-    metrics.relayQueueBytes.set(relay?.backlog?.bytes ?? 0)
-    metrics.relayConfirmedAgeSeconds.set(relay?.backlog?.seconds ?? 0)
+    metrics.relayQueueBytes.set(relay?.queuedBytes ?? 0)
+    setOrRemove(metrics.relayConfirmedAgeSeconds, relay?.confirmedAgeSeconds)
     metrics.lagSeconds.reset()
-    metrics.slotRetainedBytes.reset()
-    metrics.slotSafeBytes.reset()
+    setOrRemove(metrics.slotRetainedBytes, undefined)
+    setOrRemove(metrics.slotSafeBytes, undefined)
     try {
       for (const [source, { lag_seconds }] of Object.entries((await lag()).sources)) {
         if (lag_seconds !== null) metrics.lagSeconds.set({ source }, lag_seconds)
       }
       const slot = incarnation && (await readSlotHealth(pool, incarnation.slot))
-      if (slot) {
-        metrics.slotRetainedBytes.set(slot.retained_bytes)
-        if (slot.safe_bytes !== null) metrics.slotSafeBytes.set(slot.safe_bytes)
-      }
+      setOrRemove(metrics.slotRetainedBytes, slot?.retained_bytes)
+      setOrRemove(metrics.slotSafeBytes, slot?.safe_bytes ?? undefined)
     } catch (error) {
       log.debug({ err: error }, 'gauges of the database are missing')
     }

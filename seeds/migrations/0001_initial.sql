@@ -41,7 +41,8 @@ CREATE INDEX conflicts_property ON conflicts (property_id);
 CREATE INDEX conflicts_open ON conflicts (written_at DESC, id DESC) WHERE open;
 
 -- Who this database is: one row, made at the first start. `since` is the start of the slot's lineage, null until the
--- slot exists; no write is accepted before.
+-- slot exists; no write is accepted before. `run` names the newest relay's run and where the WAL ended when it
+-- began (`id@LSN`): all heartbeats of earlier runs lie before it. `refused` says why no write may be accepted any more, once that is known.
 CREATE TABLE incarnation (
   singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   actor text NOT NULL,
@@ -49,7 +50,9 @@ CREATE TABLE incarnation (
   slot text NOT NULL,
   system_identifier text NOT NULL,
   timeline text NOT NULL,
-  since text
+  since text,
+  run text,
+  refused text
 );
 
 -- Next offset to merge; advanced in the transaction that merges, compared before.

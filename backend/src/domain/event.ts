@@ -65,6 +65,8 @@ const heartbeatSchema = z.object({
   xmin: decimalSchema,
   /** µs since the epoch, on the actor's database clock. */
   t: z.int().min(0),
+  /** The relay's run, and where the WAL ended when it began: `id@LSN`. */
+  run: z.string().regex(/^[0-9a-z]{1,40}@[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
   /** Number of partitions that carry this heartbeat. */
   partitions: z.int().min(1),
   /** Start of the slot's lineage: a new value means that events may lie in a gap before it. */

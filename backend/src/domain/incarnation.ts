@@ -30,6 +30,8 @@ export interface KnownIncarnation {
   readonly same_timeline: boolean
   /** `lost` if the slot has lost WAL that it needs; null if there is no slot. */
   readonly wal_status: string | null
+  /** Why an applier has found that no write may be accepted any more; null while it has found nothing. */
+  readonly refused: string | null
 }
 
 export function judgeIncarnation(known: KnownIncarnation, region: string): Prepared {
@@ -53,5 +55,5 @@ function describeMismatch(known: KnownIncarnation, region: string): string | und
   if (!known.same_timeline) {
     return `${known.actor} was born on another timeline: this database was restored or promoted`
   }
-  return undefined
+  return known.refused ?? undefined
 }

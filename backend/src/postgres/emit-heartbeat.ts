@@ -1,29 +1,55 @@
 /**
- * Writes a heartbeat to the WAL.
+ * Writes heartbeats to the WAL.
  *
- * Invariant: everything that was acknowledged before this statement began is committed before the heartbeat in the
- * WAL, has a transaction id below its xmin, and is therefore published before it. The relay adds the commit LSN.
+ * Invariant: everything that was acknowledged before a heartbeat's statement began is committed before the heartbeat in
+ * the WAL, has a transaction id below its xmin, and is therefore published before it. The relay adds the commit LSN.
+ * A heartbeat of a run that was succeeded by another one is never written: it would lie beyond its successor's start.
  */
 
 import type pg from 'pg'
 import { messagePrefix } from './message-prefix.ts'
 import { watermarksSql } from './read-sources.ts'
 
+/** Another relay of this region has begun. */
+export class SupersededError extends Error {}
+
+export interface HeartbeatOrigin {
+  readonly actor: string
+  readonly since: string
+  readonly run: string
+  readonly partitions: number
+}
+
+/** Begins a relay's run and returns it, `id@LSN`; the LSN lies after every heartbeat of the runs before. */
+export async function beginRun(database: pg.Pool | pg.ClientBase): Promise<string> {
+  // Locked first: an UPDATE that waits for the row has read the end of the WAL before it waits.
+  const { rows } = await database.query<{ run: string }>(`
+    WITH locked AS MATERIALIZED (SELECT FROM incarnation FOR UPDATE)
+    UPDATE incarnation SET run = left(gen_random_uuid()::text, 8) || '@' || pg_current_wal_insert_lsn()
+    FROM locked RETURNING run`)
+  if (!rows[0]) throw new Error('the database has no incarnation')
+  return rows[0].run
+}
+
+/** @throws {SupersededError} if another run has begun. */
 export async function emitHeartbeat(
-  client: pg.Pool | pg.ClientBase,
-  { actor, since, partitions }: { actor: string; since: string; partitions: number },
+  database: pg.Pool | pg.ClientBase,
+  { actor, since, run, partitions }: HeartbeatOrigin,
 ): Promise<void> {
-  await client.query({
+  const { rows } = await database.query({
     name: 'emit-heartbeat',
     text: `
-      WITH watermarks AS (${watermarksSql})
+      WITH own AS MATERIALIZED (SELECT run FROM incarnation WHERE run = $4::text FOR SHARE),
+      watermarks AS (${watermarksSql})
       SELECT pg_logical_emit_message(true, '${messagePrefix}', json_build_object(
         'schema', 1, 'type', 'heartbeat', 'actor', $1::text,
         'xmin', pg_snapshot_xmin(pg_current_snapshot())::text,
         't', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint,
-        'partitions', $3::integer, 'since', $2::text,
+        'partitions', $3::integer, 'since', $2::text, 'run', own.run,
         'applied', (SELECT coalesce(jsonb_object_agg(actor, watermark), '{}') FROM watermarks)
-      )::text)`,
-    values: [actor, since, partitions],
+      )::text)
+      FROM own`,
+    values: [actor, since, partitions, run],
   })
+  if (rows.length === 0) throw new SupersededError('another relay of this region has begun')
 }

@@ -58,6 +58,8 @@ export const mergeTransaction = (client: pg.ClientBase) =>
     storeSource,
     mergeMarks,
     recordGap,
+    readRun,
+    refuseWrites,
   })
 
 /** @throws if the database cannot be reached within 3 s. */
@@ -69,7 +71,7 @@ export async function openMergeSession(databaseUrl: string) {
   })
   const statements = mergeTransaction(client)
   return {
-    ...bind(client, { tryLock, ping, readOffsets, setOffsets, readSources, readGaps, recordGap, readWalEnd }),
+    ...bind(client, { tryLock, ping, readOffsets, setOffsets, readSources, readGaps, recordGap }),
     lost,
     transaction: <T>(work: (transaction: typeof statements) => Promise<T>) =>
       inTransaction(client, () => work(statements)),
@@ -89,9 +91,13 @@ async function ping(client: pg.ClientBase): Promise<void> {
   await client.query('SELECT 1')
 }
 
-async function readWalEnd(client: pg.ClientBase): Promise<string> {
-  const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn')
-  return rows[0]?.lsn ?? '0/0'
+async function readRun(client: pg.ClientBase): Promise<string | null> {
+  const { rows } = await client.query<{ run: string | null }>('SELECT run FROM incarnation')
+  return rows[0]?.run ?? null
+}
+
+async function refuseWrites(client: pg.ClientBase, reason: string): Promise<void> {
+  await client.query('UPDATE incarnation SET refused = coalesce(refused, $1)', [reason])
 }
 
 async function inTransaction<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {

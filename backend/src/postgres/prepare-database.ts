@@ -62,7 +62,7 @@ const identitySql = `
 
 async function readIncarnation(database: pg.Pool | pg.ClientBase): Promise<KnownIncarnation | undefined> {
   const { rows } = await database.query<KnownIncarnation>(`
-    SELECT i.actor, i.region, i.slot, i.since,
+    SELECT i.actor, i.region, i.slot, i.since, i.refused,
       i.system_identifier = d.system_identifier AS same_system, i.timeline = d.timeline AS same_timeline,
       (SELECT wal_status FROM pg_replication_slots WHERE slot_name = i.slot) AS wal_status
     FROM incarnation AS i, (${identitySql}) AS d`)

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { emitHeartbeat } from './emit-heartbeat.ts'
+import { beginRun, emitHeartbeat, type HeartbeatOrigin } from './emit-heartbeat.ts'
 import { ReplicationStream, type FrameSink } from './replication-stream.ts'
 
 /** The region's slot, and the heartbeats that pass through it. `now` gives ms since the epoch. */
@@ -8,6 +8,6 @@ export const replicationSource = (
   now: () => number,
 ) => ({
   open: (sink: FrameSink) => ReplicationStream.open(databaseUrl, slot, sink, now),
-  emitHeartbeat: (heartbeat: { actor: string; since: string; partitions: number }) =>
-    emitHeartbeat(pool, heartbeat),
+  beginRun: () => beginRun(pool),
+  emitHeartbeat: (heartbeat: HeartbeatOrigin) => emitHeartbeat(pool, heartbeat),
 })

@@ -27,7 +27,7 @@ let current: ReplicationStream | undefined
 afterEach(() => current?.close())
 
 const open = async () => {
-  const queue = new RelayQueue(1, Date.now)
+  const queue = new RelayQueue(1)
   const stream = await ReplicationStream.open(database.url, database.incarnation.slot, queue, Date.now)
   current = stream
   return { queue, stream }
@@ -85,7 +85,7 @@ test('a slot has one reader; the next one finds it busy until the first has gone
 })
 
 test('a slot that does not exist is an error of its own', async () => {
-  const queue = new RelayQueue(1, Date.now)
+  const queue = new RelayQueue(1)
   await assert.rejects(
     ReplicationStream.open(database.url, 'no_such_slot', queue, Date.now),
     (error: Error & { code?: string }) => error.code === '42704',

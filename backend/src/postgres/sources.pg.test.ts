@@ -8,9 +8,10 @@ import {
   type TestDatabase,
   type TestServer,
 } from '../testing/database.ts'
-import { emitHeartbeat } from './emit-heartbeat.ts'
+import { beginRun, emitHeartbeat, SupersededError } from './emit-heartbeat.ts'
 import { recordGap } from './gaps.ts'
 import { advanceOffsets, FencedError, readOffsets, setOffsets } from './kafka-offsets.ts'
+import { parseLsn } from './lsn.ts'
 import { mergeMarks, storeSource } from './merge-marks.ts'
 import { pruneClaims } from './prune-claims.ts'
 import { readSources } from './read-sources.ts'
@@ -37,6 +38,7 @@ const heartbeat = (lsn: string, t: number): Heartbeat => ({
   t,
   partitions: 2,
   since: '0/1',
+  run: 'a@0/1',
   applied: {},
 })
 const client = <T>(work: (c: PoolClient) => Promise<T>): Promise<T> =>
@@ -77,7 +79,8 @@ test('a heartbeat vouches for what was committed before it, and carries the mark
   await deliver(heartbeat('0/A', 1), 0, 1)
   await database.events()
   const { rows } = await database.pool.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
-  await emitHeartbeat(database.pool, { actor: 'us.a', since: '0/1', partitions: 2 })
+  const run = await beginRun(database.pool)
+  await emitHeartbeat(database.pool, { actor: 'us.a', since: '0/1', run, partitions: 2 })
   const { rows: raw } = await database.pool.query<{ data: Buffer }>(
     `SELECT data FROM pg_logical_slot_get_binary_changes($1, NULL, NULL,
        'proto_version', '1', 'publication_names', 'meridian', 'messages', 'true')`,
@@ -87,6 +90,33 @@ test('a heartbeat vouches for what was committed before it, and carries the mark
   const beat = JSON.parse(text.slice(text.indexOf('{'))) as Heartbeat
   assert.ok(BigInt(beat.xmin) > BigInt(rows[0]?.xid ?? 0))
   assert.deepEqual(beat.applied, { 'eu.b': { lsn: '0/A', xmin: '10', t: 1 } })
+})
+
+test('a relay that was succeeded sends no heartbeat, and none lies beyond the start of its successor', async () => {
+  const origin = { actor: 'us.a', since: '0/1', partitions: 1 }
+  const first = await beginRun(database.pool)
+  const sent = Array.from({ length: 20 }, () => emitHeartbeat(database.pool, { ...origin, run: first }))
+  const [second, ...outcomes] = await Promise.all([
+    beginRun(database.pool),
+    ...sent.map((beat) => beat.then(() => 'sent').catch((error: unknown) => error)),
+  ])
+  for (const outcome of outcomes) assert.ok(outcome === 'sent' || outcome instanceof SupersededError)
+  await assert.rejects(emitHeartbeat(database.pool, { ...origin, run: first }), SupersededError)
+  await emitHeartbeat(database.pool, { ...origin, run: second })
+  const { rows } = await database.pool.query<{ lsn: string; data: Buffer }>(
+    `SELECT lsn::text, data FROM pg_logical_slot_get_binary_changes($1, NULL, NULL,
+       'proto_version', '1', 'publication_names', 'meridian', 'messages', 'true')`,
+    [database.incarnation.slot],
+  )
+  const late = rows.filter(
+    ({ lsn, data }) =>
+      data.includes(`"run" : "${first}"`) && parseLsn(lsn) > parseLsn(second.slice(second.indexOf('@') + 1)),
+  )
+  assert.equal(
+    rows.filter(({ data }) => data.includes('"run"')).length,
+    outcomes.filter((o) => o === 'sent').length + 1,
+  )
+  assert.deepEqual(late, [])
 })
 
 test('offsets move only from where the applier left them', async () => {

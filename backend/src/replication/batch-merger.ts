@@ -95,16 +95,16 @@ export class BatchMerger {
     const decoded = decodeBatch(records, this.#options.actor, positions)
     const folded = foldEvents(refused.length > 0 ? [] : decoded.events)
     const poison = [...decoded.poison, ...refused]
-    const counts = await this.#session.transaction(async (transaction) => {
+    const { counts, restored } = await this.#session.transaction(async (transaction) => {
       const arrivedAt = await transaction.advanceOffsets(this.#topic, decoded.advances)
       const merged = await mergeBatch(transaction, this.#options.actor, folded)
       for (const record of poison) await transaction.quarantineRecord(this.#topic, record)
       await this.#storeHeartbeats(transaction, decoded.heartbeats, arrivedAt)
-      return merged
+      return { counts: merged, restored: await findRestored(transaction, decoded.ownHeartbeats) }
     })
     for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
     this.#count(counts, poison)
-    if (decoded.ownHeartbeat) await this.#checkOwn(decoded.ownHeartbeat)
+    if (restored) this.#options.onRestored(restored)
   }
 
   async #storeHeartbeats(
@@ -147,15 +147,6 @@ export class BatchMerger {
     await transaction.storeSource(this.#topic.clusterId, heartbeat, bounds)
   }
 
-  /** A heartbeat of ours from beyond the end of our WAL was published by a database that this one is older than. */
-  async #checkOwn({ lsn, actor }: Heartbeat): Promise<void> {
-    const current = await this.#session.readWalEnd()
-    if (parseLsn(current) >= parseLsn(lsn)) return
-    this.#options.onRestored(
-      `${actor} has published up to ${lsn}, but its WAL ends at ${current}: the database was restored to an earlier state`,
-    )
-  }
-
   #count(counts: MergeCounts, poison: readonly QuarantinedRecord[]): void {
     const { metrics, logger } = this.#options
     metrics.applied.inc(counts.applied)
@@ -173,3 +164,28 @@ export class BatchMerger {
 function isContentError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^2[23]/.test(String(error.code))
 }
+
+/**
+ * Whether this database has forgotten what it has published: it was restored to an earlier state, and would issue dots
+ * a second time. Each relay stores its run before its first heartbeat. So a heartbeat of another run that begins or
+ * reaches beyond the start of the newest one comes from a life that is missing here. (Runs have a name beside their
+ * LSN, since a restored database begins its next run exactly where it began the one that it lost.) The finding is
+ * stored with the offsets that pass it.
+ */
+async function findRestored(
+  transaction: MergeTransaction,
+  ownHeartbeats: readonly Heartbeat[],
+): Promise<string | undefined> {
+  if (ownHeartbeats.length === 0) return undefined
+  const newest = (await transaction.readRun()) ?? '@0/0'
+  const start = startOfRun(newest)
+  const alien = ownHeartbeats.find(
+    ({ run, lsn }) => run !== newest && (startOfRun(run) >= start || parseLsn(lsn) > start),
+  )
+  if (!alien) return undefined
+  const reason = `${alien.actor} has published up to ${alien.lsn} what this database does not know: it was restored to an earlier state`
+  await transaction.refuseWrites(reason)
+  return reason
+}
+
+const startOfRun = (run: string): bigint => parseLsn(run.slice(run.indexOf('@') + 1))

@@ -14,8 +14,8 @@ export interface DecodedBatch {
   readonly events: readonly PropertyEvent[]
   /** The newest heartbeat of each actor and partition. */
   readonly heartbeats: readonly DeliveredHeartbeat[]
-  /** The newest heartbeat of this actor, if one came back. */
-  readonly ownHeartbeat: Heartbeat | undefined
+  /** The newest heartbeat of each run of this actor that came back. */
+  readonly ownHeartbeats: readonly Heartbeat[]
   readonly poison: readonly QuarantinedRecord[]
   /** How far each partition moves when the batch is merged. */
   readonly advances: ReadonlyMap<number, OffsetAdvance>
@@ -31,18 +31,24 @@ export function decodeBatch(
   const heartbeats = new Map<string, DeliveredHeartbeat>()
   const poison: QuarantinedRecord[] = []
   const advances = new Map<number, OffsetAdvance>()
-  let ownHeartbeat: Heartbeat | undefined
+  const ownHeartbeats = new Map<string, Heartbeat>()
   for (const { partition, offset, value } of records) {
     advances.set(partition, { from: positions.get(partition) ?? 0n, to: offset + 1n })
     try {
       const event = parseEvent(value.toString())
       if (event.type === 'heartbeat') {
-        if (event.actor === ownActor) ownHeartbeat = event
+        if (event.actor === ownActor) ownHeartbeats.set(event.run, event)
         else heartbeats.set(`${event.actor}/${partition}`, { heartbeat: event, partition })
       } else if (event.actor !== ownActor) events.push(event)
     } catch (error) {
       poison.push({ partition, offset, payload: value, reason: String(error) })
     }
   }
-  return { events, heartbeats: [...heartbeats.values()], ownHeartbeat, poison, advances }
+  return {
+    events,
+    heartbeats: [...heartbeats.values()],
+    ownHeartbeats: [...ownHeartbeats.values()],
+    poison,
+    advances,
+  }
 }

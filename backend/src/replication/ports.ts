@@ -13,6 +13,7 @@ import type { PropertyState } from '../domain/property.ts'
 import type { OutgoingRecord } from '../kafka/publisher.ts'
 import type { IncomingRecord } from '../kafka/reader.ts'
 import type { TopicDescription } from '../kafka/topic.ts'
+import type { HeartbeatOrigin } from '../postgres/emit-heartbeat.ts'
 import type { OffsetAdvance, TopicIdentity } from '../postgres/kafka-offsets.ts'
 import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
 import type { QuarantinedRecord } from '../postgres/quarantine-record.ts'
@@ -38,6 +39,10 @@ export interface MergeTransaction {
   /** Marks only grow. */
   mergeMarks(delivered: readonly DeliveredHeartbeat[]): Promise<void>
   recordGap(clusterId: string, actor: string, reason: string): Promise<void>
+  /** The newest run of this region's relays, `id@LSN`; null before the first. */
+  readRun(): Promise<string | null>
+  /** Keeps this database from accepting writes, for good. The first reason stays. */
+  refuseWrites(reason: string): Promise<void>
 }
 
 /** One session of an applier. While it is frozen the database may end it, and with it its lock and transaction. */
@@ -52,8 +57,6 @@ export interface MergeSession {
   readSources(): Promise<{ sources: readonly Source[]; now: number }>
   readGaps(clusterId: string): Promise<ReadonlyMap<string, string>>
   recordGap(clusterId: string, actor: string, reason: string): Promise<void>
-  /** The end of this database's own WAL. */
-  readWalEnd(): Promise<string>
   /** Commits what `work` does, or nothing of it if `work` throws. */
   transaction<T>(work: (transaction: MergeTransaction) => Promise<T>): Promise<T>
   close(): void
@@ -67,7 +70,10 @@ export interface ReplicationSource {
    * @throws {SlotBusyError} while another session streams from it.
    */
   open(sink: FrameSink): Promise<ReplicationFeed>
-  emitHeartbeat(heartbeat: { actor: string; since: string; partitions: number }): Promise<void>
+  /** Begins a relay's run and returns it, `id@LSN`; the LSN lies after every heartbeat of the runs before. */
+  beginRun(): Promise<string>
+  /** @throws {SupersededError} if another run has begun. */
+  emitHeartbeat(heartbeat: HeartbeatOrigin): Promise<void>
 }
 
 export interface ReplicationFeed extends StreamControl {

@@ -8,7 +8,7 @@ const partitions = 6
 
 function setUp() {
   const calls: string[] = []
-  const queue = new RelayQueue(partitions, () => 0)
+  const queue = new RelayQueue(partitions)
   queue.attach({
     pause: () => calls.push('pause'),
     resume: () => calls.push('resume'),

@@ -32,14 +32,12 @@ interface Entry {
   readonly record?: OutgoingRecord
   /** Set on the last entry of a transaction. */
   readonly endLsn?: bigint
-  readonly queuedAtMs: number
 }
 
 const entryBytes = ({ record }: Entry): number => record?.value.length ?? 0
 
 export class RelayQueue implements FrameSink {
   readonly #partitions: number
-  readonly #now: () => number
   readonly #filled = new Latch()
   #stream: StreamControl | undefined
   #transaction: Buffer[] | undefined
@@ -47,9 +45,8 @@ export class RelayQueue implements FrameSink {
   #inFlight: RelayBatch | undefined
   #bytes = 0
 
-  constructor(partitions: number, now: () => number) {
+  constructor(partitions: number) {
     this.#partitions = partitions
-    this.#now = now
   }
 
   attach(stream: StreamControl): void {
@@ -59,12 +56,6 @@ export class RelayQueue implements FrameSink {
   /** Bytes that Kafka has not acknowledged. */
   get bytes(): number {
     return this.#bytes
-  }
-
-  /** Age of the oldest entry that no send has taken yet, ms; 0 if there is none. */
-  get waitingMs(): number {
-    const oldest = this.#entries[0]
-    return oldest ? this.#now() - oldest.queuedAtMs : 0
   }
 
   accept(frame: ReplicationFrame): void {
@@ -93,12 +84,11 @@ export class RelayQueue implements FrameSink {
   }
 
   #enqueue(messages: readonly Buffer[], commitLsn: bigint, endLsn: bigint): void {
-    const queuedAtMs = this.#now()
     const records = messages.flatMap((message) => recordsOf(message, commitLsn, this.#partitions))
     const bytes = records.reduce((sum, record) => sum + record.value.length, 0)
     const last = records.pop()
-    for (const record of records) this.#entries.push({ record, queuedAtMs })
-    this.#entries.push({ ...(last && { record: last }), endLsn, queuedAtMs })
+    for (const record of records) this.#entries.push({ record })
+    this.#entries.push({ ...(last && { record: last }), endLsn })
     this.#bytes += bytes
     if (this.#bytes > queueHighBytes) this.#stream?.pause()
     this.#filled.raise()

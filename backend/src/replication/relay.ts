@@ -37,25 +37,38 @@ export class Relay implements Service {
   readonly id = 'relay'
   readonly #options: RelayOptions
   #queue: RelayQueue | undefined
+  /** When Kafka last acknowledged something of this region's relay, ms; undefined while another backend relays. */
+  #acknowledgedAt: number | undefined
 
   constructor(options: RelayOptions) {
     this.#options = options
   }
 
-  /** What waits for Kafka: bytes, and the age of the oldest of it in seconds. undefined while standing by. */
-  get backlog(): { bytes: number; seconds: number } | undefined {
-    return this.#queue && { bytes: this.#queue.bytes, seconds: this.#queue.waitingMs / 1000 }
+  /** Bytes that were read and that Kafka has not acknowledged. */
+  get queuedBytes(): number {
+    return this.#queue?.bytes ?? 0
+  }
+
+  /**
+   * Time since the confirmed position last moved, s: below one while all is well, as heartbeats move it. It goes on
+   * growing while this relay cannot reach Kafka; undefined while another backend relays.
+   */
+  get confirmedAgeSeconds(): number | undefined {
+    return this.#acknowledgedAt === undefined
+      ? undefined
+      : (this.#options.now() - this.#acknowledgedAt) / 1000
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const { log, incarnation, now, logger, metrics } = this.#options
     const { leaders } = await log.ensureTopic()
-    const queue = new RelayQueue(leaders.length, now)
+    const queue = new RelayQueue(leaders.length)
     const stream = await this.#openWhenFree(queue, signal)
     if (!stream) return
     const publisher = log.openPublisher()
     const stop = new AbortController()
     this.#queue = queue
+    this.#acknowledgedAt ??= now()
     metrics.relayActive.set(1)
     logger.info({ slot: incarnation.slot, partitions: leaders.length }, 'relay streams')
     try {
@@ -84,6 +97,7 @@ export class Relay implements Service {
         return await source.open(queue)
       } catch (error) {
         if (!(error instanceof SlotBusyError)) throw error
+        this.#acknowledgedAt = undefined
       }
       await sleep(standbyPollMs, signal)
     }
@@ -98,14 +112,17 @@ export class Relay implements Service {
         this.#options.metrics.relayPublished.inc(batch.records.length)
       }
       queue.acknowledge(batch)
+      this.#acknowledgedAt = this.#options.now()
     }
     return undefined
   }
 
   async #beat(partitions: number, signal: AbortSignal): Promise<undefined> {
     const { source, incarnation, sleep } = this.#options
+    const { actor, since } = incarnation
+    const run = await source.beginRun()
     while (!signal.aborted) {
-      await source.emitHeartbeat({ actor: incarnation.actor, since: incarnation.since, partitions })
+      await source.emitHeartbeat({ actor, since, run, partitions })
       await sleep(heartbeatIntervalMs, signal)
     }
     return undefined

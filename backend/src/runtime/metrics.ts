@@ -41,7 +41,7 @@ export function createMetrics(region: string) {
     relayPublished: counter('meridian_relay_published_total', 'Events that Kafka has acknowledged'),
     relayConfirmedAgeSeconds: gauge(
       'meridian_relay_confirmed_lsn_age_seconds',
-      'Time since the confirmed LSN was last at the end of what was read',
+      'Time since the confirmed LSN last moved; absent where another backend relays',
     ),
     slotRetainedBytes: gauge(
       'meridian_slot_wal_retained_bytes',
@@ -66,4 +66,10 @@ export function createMetrics(region: string) {
       'Idle connections that broke',
     ),
   }
+}
+
+/** Sets a gauge, or makes it absent while its value is not known: an alert must not take that for 0. */
+export function setOrRemove(gauge: Gauge, value: number | undefined): void {
+  if (value === undefined) gauge.remove()
+  else gauge.set(value)
 }
