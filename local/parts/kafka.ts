@@ -22,9 +22,14 @@ export type KafkaOptions = {
   port?: number
   portSetting?: string
   controllerPort?: number
+  /** Further addresses, for clients that are to come by another way. */
+  listeners?: readonly KafkaListener[]
   /** Told what had to be fetched or installed first. */
   progress?: Progress
 }
+
+/** A broker tells its clients where to find it; those who connect to `port` are told `advertisedPort`. */
+export type KafkaListener = { name: string; port: number; advertisedPort: number }
 
 const host = '127.0.0.1'
 const startTimeoutMs = 60_000
@@ -62,7 +67,10 @@ export async function createKafka(options: KafkaOptions): Promise<Part & { broke
       libs = await ensureKafkaJars(progress)
       java = await ensureTool('java', progress)
       mkdirSync(dir, { recursive: true })
-      writeFileSync(configuration, brokerProperties(port, controllerPort, join(dir, 'data')))
+      writeFileSync(
+        configuration,
+        brokerProperties(port, controllerPort, join(dir, 'data'), options.listeners),
+      )
       await format(dir, java, [...javaArguments('kafka.tools.StorageTool'), 'format', '-c', configuration])
     },
     command: () => ({
@@ -120,15 +128,23 @@ async function probe(port: number, brokers: string): Promise<boolean> {
   }
 }
 
-function brokerProperties(port: number, controllerPort: number, data: string): string {
+function brokerProperties(
+  port: number,
+  controllerPort: number,
+  data: string,
+  further: readonly KafkaListener[] = [],
+): string {
+  const clients = [{ name: 'PLAINTEXT', port, advertisedPort: port }, ...further]
+  const each = (text: (listener: KafkaListener) => string): string => clients.map(text).join(',')
   const properties = {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@${host}:${controllerPort}`,
-    listeners: `PLAINTEXT://${host}:${port},CONTROLLER://${host}:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${host}:${port}`,
+    listeners: `${each((one) => `${one.name}://${host}:${one.port}`)},CONTROLLER://${host}:${controllerPort}`,
+    'advertised.listeners': each((one) => `${one.name}://${host}:${one.advertisedPort}`),
+    'inter.broker.listener.name': 'PLAINTEXT',
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map': `${each(({ name }) => `${name}:PLAINTEXT`)},CONTROLLER:PLAINTEXT`,
     'log.dirs': data,
     'auto.create.topics.enable': false,
     'broker.session.timeout.ms': 2_000,

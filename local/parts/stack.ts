@@ -6,7 +6,9 @@
 import { join } from 'node:path'
 import type { Progress } from '../tools.ts'
 import { createBackend } from './backend.ts'
+import { freePort } from '../ports.ts'
 import { createKafka } from './kafka.ts'
+import type { KafkaListener } from './kafka.ts'
 import { createNginx } from './nginx.ts'
 import type { Part } from './part.ts'
 import { createPostgres } from './postgres.ts'
@@ -25,9 +27,14 @@ export type StackOptions = {
   /** NGINX's listen address. */
   host?: string
   supervise?: (part: Part) => LifeCycle
+  /** Puts something into the way of backends: returns the port that leads to the link's. */
+  through?: (link: Link) => Promise<number>
   /** Told what had to be fetched or installed first. */
   progress?: Progress
 }
+
+/** A connection that backends make: a region's to Kafka, or one backend's to its database. */
+export type Link = { name: string; to: 'kafka' | 'postgres'; region: string; port: number }
 
 export type Stack = {
   postgres: Record<string, Part & { url: string }>
@@ -67,15 +74,18 @@ export async function createStack(options: StackOptions): Promise<Stack> {
   })
   const postgres: Stack['postgres'] = {}
   const backends: Stack['backends'] = {}
-  const kafka = await createKafka({ ...common('kafka'), progress })
+  const { through } = options
+  const listeners = through ? await listenersThrough(through, regions) : []
+  const kafka = await createKafka({ ...common('kafka'), progress, listeners })
   for (const region of regions) {
     const database = await createPostgres({ ...common(`postgres-${region}`), env })
     const own: Array<Part & { url: string }> = []
     for (let number = 1; number <= backendsPerRegion; number++) {
       const name = number === 1 ? `backend-${region}` : `backend-${region}-${number}`
+      const listener = listeners.find((one) => one.name === region.toUpperCase())
       const settings = {
-        databaseUrl: database.url,
-        brokers: kafka.brokers,
+        databaseUrl: await databaseUrlThrough(through, { name, region, url: database.url }),
+        brokers: listener ? `127.0.0.1:${listener.advertisedPort}` : kafka.brokers,
         env: { REGIONS: regions.join(','), ...env },
       }
       own.push(await createBackend({ ...common(name), region, ...settings }))
@@ -126,6 +136,30 @@ export async function createStack(options: StackOptions): Promise<Stack> {
     }
   }
   return { postgres, kafka, backends, nginx, url: `http://127.0.0.1:${nginx.port}`, parts, start, stop }
+}
+
+async function listenersThrough(
+  through: NonNullable<StackOptions['through']>,
+  regions: readonly string[],
+): Promise<KafkaListener[]> {
+  const listeners: KafkaListener[] = []
+  for (const region of regions) {
+    const port = await freePort()
+    const advertisedPort = await through({ name: `${region}–kafka`, to: 'kafka', region, port })
+    listeners.push({ name: region.toUpperCase(), port, advertisedPort })
+  }
+  return listeners
+}
+
+async function databaseUrlThrough(
+  through: StackOptions['through'],
+  { name, region, url }: { name: string; region: string; url: string },
+): Promise<string> {
+  if (!through) return url
+  const led = new URL(url)
+  const link = { name: `${name}–postgres`, to: 'postgres', region, port: Number(led.port) } as const
+  led.port = String(await through(link))
+  return led.href
 }
 
 function inRegion<T>(parts: Record<string, T>, region: string): T {

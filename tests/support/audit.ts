@@ -17,7 +17,7 @@ export type Acceptance = Dot & {
   readonly etag: string
 }
 
-type Row = {
+export type Row = {
   readonly id: number
   readonly version: number
   readonly vector: Vector
@@ -30,9 +30,16 @@ type Row = {
 /** A pool, or one connection, to look at what its transaction has changed. */
 type Database = pg.Pool | pg.ClientBase
 
-type Claims = ReadonlyMap<string, readonly Acceptance[]>
+export type Claims = ReadonlyMap<string, readonly Acceptance[]>
 /** Kind of each conflict record, by its id. */
-type Conflicts = ReadonlyMap<string, string>
+export type Conflicts = ReadonlyMap<string, string>
+
+/** What a region holds of the properties and requests of a load. */
+export type Holding = {
+  readonly rows: readonly Row[]
+  readonly claims: Claims
+  readonly conflicts: Conflicts
+}
 
 export type Audit = {
   /** What is wrong; empty if nothing is. */
@@ -61,12 +68,21 @@ export async function audit(
   history: History,
   before: ReadonlyMap<number, Vector>,
 ): Promise<Audit> {
-  const rows = await readRows(database, [...before.keys()])
-  const claims = await readClaims(database, [...history.sent.keys()])
-  const conflicts = await readConflicts(database, [...before.keys()])
+  const holding = {
+    rows: await readRows(database, [...before.keys()]),
+    claims: await readClaims(database, [...history.sent.keys()]),
+    conflicts: await readConflicts(database, [...before.keys()]),
+  }
+  return judge(holding, history, before)
+}
+
+/** The comparison itself, of what was read. */
+export function judge(holding: Holding, history: History, before: ReadonlyMap<number, Vector>): Audit {
+  const { rows, claims, conflicts } = holding
+  const acceptedOf = Map.groupBy([...claims.values()].flat(), ({ property }) => property)
   const problems = [
     ...checkAcknowledged(history, claims),
-    ...rows.flatMap((row) => checkDots(row, before.get(row.id) ?? {}, claims)),
+    ...rows.flatMap((row) => checkDots(row, before.get(row.id) ?? {}, acceptedOf.get(row.id) ?? [])),
     ...checkTwins(claims, conflicts),
     ...checkValues(history, rows, claims, conflicts),
   ]
@@ -102,11 +118,10 @@ function checkAcknowledged(history: History, claims: Claims): string[] {
 }
 
 /** The property's vector counts exactly the accepted writes: each once, none without a request of the load. */
-function checkDots(row: Row, before: Vector, claims: Claims): string[] {
+function checkDots(row: Row, before: Vector, accepted: readonly Acceptance[]): string[] {
   const problems: string[] = []
   const sum = Object.values(row.vector).reduce((total, n) => total + n, 1)
   if (sum !== row.version) problems.push(`${row.id} is at version ${row.version}, its vector says ${sum}`)
-  const accepted = [...claims.values()].flat().filter(({ property }) => property === row.id)
   const found = accepted.map(dotName).toSorted()
   const expected = Object.entries(row.vector)
     .flatMap(([actor, n]) => {

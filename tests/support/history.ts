@@ -45,6 +45,16 @@ export type FailedRequest = {
   readonly requestId: string | undefined
   /** HTTP status and code, or the network error. */
   readonly reason: string
+  readonly beganAt: number
+  readonly at: number
+}
+
+/** A whole property as one client was shown it, by a read, a write or a refusal. */
+export type Observation = {
+  readonly client: string
+  readonly property: number
+  readonly servedBy: string
+  readonly body: Readonly<Record<string, unknown>>
   readonly at: number
 }
 
@@ -56,6 +66,21 @@ export class History {
   readonly refused: SentWrite[] = []
   /** Writes given up without an answer: they may have happened or not. */
   readonly unresolved: SentWrite[] = []
+
+  /** What several loads have done, in order of time. */
+  static join(histories: readonly History[]): History {
+    const joined = new History()
+    for (const { sent, acknowledged, failures, refused, unresolved } of histories) {
+      for (const [requestId, write] of sent) joined.sent.set(requestId, write)
+      for (const known of acknowledged) joined.acknowledged.push(known)
+      for (const failure of failures) joined.failures.push(failure)
+      for (const write of refused) joined.refused.push(write)
+      for (const write of unresolved) joined.unresolved.push(write)
+    }
+    joined.acknowledged.sort((a, b) => a.at - b.at)
+    joined.failures.sort((a, b) => a.at - b.at)
+    return joined
+  }
 
   /** Acknowledged writes that were asked of `region`, since `at`. */
   acknowledgedSince(at: number, region?: string): readonly AcknowledgedWrite[] {

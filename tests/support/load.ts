@@ -18,6 +18,7 @@ import {
   loadFields,
   vectorOfEtag,
   type AcknowledgedWrite,
+  type Observation,
   type SentWrite,
 } from './history.ts'
 import { HttpClient, type Answer, type Request } from './http.ts'
@@ -38,12 +39,17 @@ export type LoadOptions = {
   readonly writesPerSecond?: number
   /** Each client has its share of the properties to itself, and goes on from the last answer instead of reading. */
   readonly alone?: boolean
+  /** Chooses the properties, from 0 to below 1; `Math.random` if absent. */
+  readonly random?: () => number
+  /** Told of every property that a client is shown. */
+  readonly observe?: (observation: Observation) => void
 }
 
 type View = Readonly<{ version: number; etag: string }>
 type PutResult = { acknowledged: View } | { current: View } | undefined
 
 type Client = {
+  readonly name: string
   readonly region: string
   readonly properties: readonly number[]
   /** What the last answers said, by property; stays empty if others write there too. */
@@ -66,6 +72,7 @@ export class Load {
       options.writesPerSecond === undefined ? 0 : (regions.length * 1000) / options.writesPerSecond
     this.#workers = regions.map((region: string, index) => {
       const client: Client = {
+        name: `${options.url} ${region} ${index}`,
         region,
         properties: options.alone
           ? options.properties.filter((_, position) => position % regions.length === index)
@@ -123,12 +130,14 @@ export class Load {
     }
   }
 
-  async #changeOne({ region, properties, known }: Client): Promise<void> {
-    const property = properties[Math.floor(Math.random() * properties.length)] as number
-    let current = known.get(property) ?? (await this.#read(region, property))
+  async #changeOne(client: Client): Promise<void> {
+    const { region, properties, known } = client
+    const random = this.#options.random ?? Math.random
+    const property = properties[Math.floor(random() * properties.length)] as number
+    let current = known.get(property) ?? (await this.#read(client, property))
     known.delete(property)
     for (let redo = 0; current && redo < redoMax; redo++) {
-      const result = await this.#put(newWrite(region, property, current), current)
+      const result = await this.#put(client, newWrite(region, property, current), current)
       if (!result) return
       if ('acknowledged' in result) {
         if (this.#options.alone) known.set(property, result.acknowledged)
@@ -138,12 +147,13 @@ export class Load {
     }
   }
 
-  async #read(region: string, property: number): Promise<View | undefined> {
-    const answer = await this.#sendUntilAnswered(`/${region}/properties/${property}`, {})
+  async #read(client: Client, property: number): Promise<View | undefined> {
+    const answer = await this.#sendUntilAnswered(`/${client.region}/properties/${property}`, {})
+    if (answer) this.#observe(client, property, answer, answer.body)
     return answer?.body as View | undefined
   }
 
-  async #put(write: SentWrite, { version, etag }: View): Promise<PutResult> {
+  async #put(client: Client, write: SentWrite, { version, etag }: View): Promise<PutResult> {
     this.history.sent.set(write.requestId, write)
     const began = performance.now()
     const path = `/${write.region}/properties/${write.property}`
@@ -158,17 +168,24 @@ export class Load {
     }
     if (answer.status === 409) {
       this.history.refused.push(write)
+      this.#observe(client, write.property, answer, answer.body['current'] as Answer['body'])
       return { current: answer.body['current'] as View }
     }
     const acknowledged = acknowledgement(write, answer, began)
     this.history.acknowledged.push(acknowledged)
+    if (answer.status === 200) this.#observe(client, write.property, answer, answer.body)
     return { acknowledged }
+  }
+
+  #observe({ name }: Client, property: number, { servedBy }: Answer, body: Answer['body']): void {
+    this.#options.observe?.({ client: name, property, servedBy, body, at: performance.now() })
   }
 
   /** The answer of a request, sent again until there is one; undefined if it was given up. */
   async #sendUntilAnswered(path: string, request: Request): Promise<Answer | undefined> {
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       if (attempt > 0) await delay(retryPauseMs)
+      const beganAt = performance.now()
       const outcome = await this.#http.send(this.#options.url + path, request).catch((error: Error) => error)
       if (!(outcome instanceof Error) && isOutcome(outcome)) return outcome
       this.history.failures.push({
@@ -176,6 +193,7 @@ export class Load {
         path,
         requestId: request.requestId,
         reason: reasonOf(outcome),
+        beganAt,
         at: performance.now(),
       })
     }

@@ -9,6 +9,8 @@ import type pg from 'pg'
 import { waitUntil } from '../../local/wait.ts'
 import { regionNames, type RegionName, type System } from './system.ts'
 
+type Databases = Pick<System, 'databases'>
+
 /** Replicated tables: key and text of each row. */
 const replicated = {
   properties: 'SELECT id::text AS key, p::text AS row FROM properties AS p',
@@ -37,7 +39,7 @@ async function digest(database: pg.Pool): Promise<string> {
  * @throws with the first rows that differ if they do not within `timeoutMs`, or if anything is in quarantine.
  */
 export async function waitForEqualRegions(
-  system: System,
+  system: Databases,
   { since, timeoutMs }: { since: number; timeoutMs: number },
 ): Promise<number> {
   const { us, eu } = system.databases
@@ -57,7 +59,7 @@ export async function waitForEqualRegions(
   return Math.max(0, equalAt - since)
 }
 
-async function findDifferences({ databases }: System): Promise<string[]> {
+async function findDifferences({ databases }: Databases): Promise<string[]> {
   const lines: string[] = []
   for (const [table, sql] of Object.entries(replicated)) {
     const [us, eu] = await Promise.all([rowsByKey(databases.us, sql), rowsByKey(databases.eu, sql)])
@@ -75,7 +77,7 @@ async function rowsByKey(database: pg.Pool, sql: string): Promise<Map<string, st
   return new Map(rows.map(({ key, row }) => [key, row]))
 }
 
-async function assertNothingMissing({ databases }: System, region: RegionName): Promise<void> {
+async function assertNothingMissing({ databases }: Databases, region: RegionName): Promise<void> {
   const { rows } = await databases[region].query<{ reason: string }>(
     'SELECT reason FROM quarantine UNION ALL SELECT reason FROM replication_gaps LIMIT 5',
   )

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { Part } from '../../local/parts/part.ts'
-import { createStack, type Stack } from '../../local/parts/stack.ts'
+import { createStack, type Link, type Stack } from '../../local/parts/stack.ts'
 import { waitUntil } from '../../local/wait.ts'
 import { tail } from '../../local/process.ts'
 import { HttpClient, type Answer, type Request } from './http.ts'
@@ -34,12 +34,23 @@ export type SystemOptions = {
   readonly backendsPerRegion?: number
   /** What has to be done with the parts before the whole is started. */
   readonly prepare?: (stack: Stack) => Promise<void>
+  /** Puts something into the way of backends: returns the port that leads to the link's. */
+  readonly through?: (link: Link) => Promise<number>
 }
 
 /** Resolves when everything serves and each region has heard of the other. */
-export async function startSystem({ backendsPerRegion = 1, prepare }: SystemOptions = {}): Promise<System> {
+export async function startSystem({
+  backendsPerRegion = 1,
+  prepare,
+  through,
+}: SystemOptions = {}): Promise<System> {
   const dir = await mkdtemp(join(tmpdir(), 'meridian-faults-'))
-  const stack = await createStack({ dir, backendsPerRegion, env: { LOG_LEVEL: 'warn' } })
+  const stack = await createStack({
+    dir,
+    backendsPerRegion,
+    env: { LOG_LEVEL: 'warn' },
+    ...(through && { through }),
+  })
   const http = new HttpClient()
   const pools: pg.Pool[] = []
   const databaseOf = (region: RegionName): pg.Pool => {
