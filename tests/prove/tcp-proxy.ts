@@ -1,0 +1,105 @@
+/**
+ * A TCP connection's way that can be broken: cut (everything is reset), half-open (accepts, answers nothing, passes
+ * nothing on, and says nothing about it), or slow.
+ *
+ * Invariant: a connection that has lost a byte is never used again. When a half-open link heals, whoever was on it
+ * is reset, as a firewall does that has forgotten a connection.
+ */
+
+import { once } from 'node:events'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+
+export type LinkState = 'open' | 'cut' | 'half-open' | { readonly delayMs: number }
+
+const host = '127.0.0.1'
+/** What may wait for a slow receiver before its sender is no longer read. */
+const waitingBytesMax = 4_000_000
+
+export class TcpProxy {
+  readonly #server: Server
+  readonly #targetPort: number
+  readonly #sockets = new Set<Socket>()
+  #state: LinkState = 'open'
+
+  private constructor(server: Server, targetPort: number) {
+    this.#server = server
+    this.#targetPort = targetPort
+    server.on('connection', (socket) => this.#accept(socket))
+  }
+
+  /** Listens on a port of its own; nothing needs to listen on `targetPort` yet. */
+  static async open(targetPort: number, port: number): Promise<TcpProxy> {
+    const server = createServer({ noDelay: true, allowHalfOpen: true })
+    const proxy = new TcpProxy(server, targetPort)
+    server.listen({ port, host })
+    await once(server, 'listening')
+    return proxy
+  }
+
+  set(state: LinkState): void {
+    const losesBytes = state === 'cut' || this.#state === 'half-open'
+    this.#state = state
+    if (losesBytes) this.#resetAll()
+  }
+
+  async close(): Promise<void> {
+    this.#resetAll()
+    if (!this.#server.listening) return
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #resetAll(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy()
+  }
+
+  #accept(client: Socket): void {
+    this.#keep(client)
+    if (this.#state === 'cut') {
+      client.resetAndDestroy()
+      return
+    }
+    if (this.#state === 'half-open') {
+      client.resume()
+      return
+    }
+    const server = connect({ port: this.#targetPort, host, noDelay: true, allowHalfOpen: true })
+    this.#keep(server)
+    this.#pass(client, server)
+    this.#pass(server, client)
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.on('error', () => {}) // its peer is told by the close that follows
+    socket.once('close', () => this.#sockets.delete(socket))
+  }
+
+  #pass(from: Socket, to: Socket): void {
+    let due = 0
+    const later = (act: () => void): void => {
+      const delayMs = typeof this.#state === 'object' ? this.#state.delayMs : 0
+      due = Math.max(due, performance.now() + delayMs)
+      const waitMs = due - performance.now()
+      if (waitMs > 0) setTimeout(act, waitMs)
+      else act()
+    }
+    from.on('data', (chunk) => {
+      if (this.#state === 'half-open') return
+      later(() => {
+        if (to.destroyed) return
+        to.write(chunk)
+        if (to.writableLength > waitingBytesMax && !from.isPaused()) {
+          from.pause()
+          to.once('drain', () => from.resume())
+        }
+      })
+    })
+    from.once('end', () => {
+      if (this.#state !== 'half-open') later(() => to.end())
+    })
+    from.once('close', () => {
+      if (this.#state !== 'half-open') later(() => to.destroy())
+    })
+  }
+}
