@@ -26,7 +26,10 @@ UPDATE claims SET acceptances = incoming.acceptances
 FROM jsonb_to_recordset($1::jsonb) AS incoming (request_id text, acceptances jsonb)
 WHERE claims.request_id = incoming.request_id`
 
-/** At most one claim per request id. Returns the united claims that grew beyond what was there. */
+/**
+ * At most one claim per request id. Returns, united, those of several acceptances that brought a new one: also a claim
+ * that is new here, since a batch unites what two regions have accepted before the database is asked.
+ */
 export async function mergeClaims(
   client: pg.ClientBase,
   claims: readonly Claim[],
@@ -37,8 +40,9 @@ export async function mergeClaims(
     text: insertSql,
     values: [JSON.stringify(claims)],
   })
-  if (inserted.rows.length === claims.length) return []
   const fresh = new Set(inserted.rows.map((row) => row.request_id))
+  const born = claims.filter(({ request_id, acceptances }) => fresh.has(request_id) && acceptances.length > 1)
+  if (fresh.size === claims.length) return born
   const present = new Map(
     claims.filter((claim) => !fresh.has(claim.request_id)).map((c) => [c.request_id, c]),
   )
@@ -48,7 +52,7 @@ export async function mergeClaims(
     return acceptances.length > claim.acceptances.length ? [{ ...claim, acceptances }] : []
   })
   if (grown.length > 0) await client.query(updateSql, [JSON.stringify(grown)])
-  return grown
+  return [...born, ...grown]
 }
 
 /** The claims of these request ids. */

@@ -180,6 +180,18 @@ test('two acceptances of one request unite, and become a record in every order',
   assert.deepEqual([record?.kind, record?.group], ['request_id_reused', 'request'])
 })
 
+test('two acceptances of one request that arrive in one batch are recorded too', async () => {
+  const stateOf = (id: number) => write(seedState(id), { actor: id - 1, changes: { price: 7 }, skew: 0 }, id)
+  await merge(
+    event(stateOf(1), { claims: [claim('us.a', 1, 'f', 1)] }),
+    event(stateOf(2), { claims: [claim('eu.b', 2, 'f', 2)] }),
+  )
+  assert.deepEqual(
+    (await conflicts(2)).map(({ group, kind }) => [group, kind]),
+    [['request', 'duplicate']],
+  )
+})
+
 test('a value lost to a write that saw its twin is a duplicate and stays out of the inbox', async () => {
   const us = write(seedState(), { actor: 0, changes: { price: 7 }, skew: 0 }, 1, 'shared')
   const eu = write(seedState(), { actor: 1, changes: { price: 7 }, skew: 0 }, 2, 'shared')
