@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -54,54 +54,61 @@ const untilEuropeHas = (version: number) =>
     timeoutMs: 20_000,
   })
 
-/** Runs `work` while nothing of the region runs. */
-async function whileDown(work: () => Promise<void>): Promise<void> {
+/** Runs `work` while nothing of the region runs, its database having ended as `end` ends it. */
+async function whileDown(end: 'stop' | 'kill', work: () => Promise<void>): Promise<void> {
   const postgres = stack.postgres['us'] ?? assert.fail()
-  await all((part) => part.stop())
-  await postgres.stop()
+  if (end === 'stop') await all((part) => part.stop())
+  else await all((part) => part.kill())
+  await postgres[end]()
   await work()
   await postgres.start()
 }
 
-async function untilRefused(): Promise<void> {
+/** Starts the region's backends; none of them may become ready. */
+async function startRefused(): Promise<void> {
+  const starts = Promise.allSettled(backends().map((part) => part.start()))
   await waitUntil(
     async () => {
       const answers = await Promise.allSettled(backends().map(({ url }) => ask(`${url}/ready`)))
-      return answers.every(
-        (answer) =>
-          answer.status === 'fulfilled' &&
-          answer.value.status === 503 &&
-          answer.value.body['code'] === 'incarnation_mismatch',
-      )
+      return answers.every((answer) => {
+        if (answer.status === 'rejected') return false
+        assert.notEqual(answer.value.status, 200)
+        return answer.value.body['code'] === 'incarnation_mismatch'
+      })
     },
-    { what: 'every backend to refuse', timeoutMs: 20_000 },
+    { what: 'every backend to refuse', timeoutMs: 20_000, intervalMs: 10 },
   )
-}
-
-test('a database that was put back to an earlier state refuses writes, in every backend and after a restart', async () => {
-  const data = join(dir, 'postgres-us', 'data')
-  const snapshot = join(dir, 'snapshot')
-  assert.equal(await write(1), 200)
-  await untilEuropeHas(2)
-  await whileDown(() => cp(data, snapshot, { recursive: true, preserveTimestamps: true }))
-  await all((part) => part.start())
-  // An ordinary restart is no reason to refuse.
-  assert.equal(await write(2), 200)
-  assert.equal(await write(3), 200)
-  await untilEuropeHas(4)
-  await whileDown(async () => {
-    await rm(data, { recursive: true })
-    await cp(snapshot, data, { recursive: true, preserveTimestamps: true })
-    chownTree(data, unprivilegedOwner())
-  })
-  await all((part) => part.start())
-  await untilRefused()
   assert.equal(await write(99), 503)
   await all((part) => part.stop())
-  // They never become ready, so their starts do not end well.
-  const starts = Promise.allSettled(backends().map((part) => part.start()))
-  await untilRefused()
-  await all((part) => part.stop())
-  await starts
-  assert.equal(await versionInEurope(), 4)
-})
+  assert.ok((await starts).every(({ status }) => status === 'rejected'))
+}
+
+for (const end of ['stop', 'kill'] as const) {
+  test(`a database that was put back to its state at a ${end} never becomes ready, after a restart neither`, async () => {
+    const data = join(dir, 'postgres-us', 'data')
+    const snapshot = join(dir, `snapshot-${end}`)
+    const version = Number(await versionInEurope())
+    assert.equal(await write(version), 200)
+    await untilEuropeHas(version + 1)
+    await whileDown(end, () => cp(data, snapshot, { recursive: true, preserveTimestamps: true }))
+    // An ordinary restart is no reason to refuse.
+    await all((part) => part.start())
+    for (const price of [version + 1, version + 2]) assert.equal(await write(price), 200)
+    await untilEuropeHas(version + 3)
+    const current = join(dir, `current-${end}`)
+    await whileDown(end, async () => {
+      await rename(data, current)
+      await cp(snapshot, data, { recursive: true, preserveTimestamps: true })
+      chownTree(data, unprivilegedOwner())
+    })
+    await startRefused()
+    await startRefused()
+    assert.equal(await versionInEurope(), version + 3)
+    // With its own state again the region goes on.
+    await whileDown('stop', async () => {
+      await rm(data, { recursive: true })
+      await rename(current, data)
+    })
+    await all((part) => part.start())
+  })
+}

@@ -27,12 +27,16 @@ import { replicationSource } from './postgres/replication-source.ts'
 import { createRegionStore, orUnavailable } from './region-store.ts'
 import { Applier } from './replication/applier.ts'
 import type { EventLog, MergeSession } from './replication/ports.ts'
+import { checkPublished } from './replication/find-restored.ts'
 import { Relay } from './replication/relay.ts'
+import { describeError } from './runtime/describe-error.ts'
 import { createMetrics, setOrRemove } from './runtime/metrics.ts'
-import { sleep, supervise, type Service } from './runtime/service.ts'
+import { aborted, sleep, supervise, type Service } from './runtime/service.ts'
 
 /** How often the database's identity and slot are looked at again, ms. */
 const verifyIntervalMs = 5000
+/** How long a start waits for Kafka to tell whether the database was put back to an earlier state, ms. */
+const checkPublishedMaxMs = 3000
 const pruneIntervalMs = 10_000
 const seedsFolder = new URL('../../seeds/', import.meta.url)
 
@@ -130,13 +134,29 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
             .toString(36)
             .padStart(8, '0'),
       })
-      if (prepared.kind === 'ready') await openConnections(pool)
-      setReadiness(prepared)
-      if (prepared.kind !== 'ready') return sleep(verifyIntervalMs, signal)
-      incarnation = prepared.incarnation
+      const verified = prepared.kind === 'ready' ? await verifyPublished(prepared.incarnation) : prepared
+      setReadiness(verified)
+      if (verified.kind !== 'ready') return sleep(verifyIntervalMs, signal)
+      incarnation = verified.incarnation
       log.info({ actor: incarnation.actor, since: incarnation.since }, 'ready')
       return supervise(servicesOf(incarnation), signal, supervisorOptions)
     },
+  }
+
+  /**
+   * Whether the database knows what its actor has published. Kafka does not keep a region from starting: what cannot be
+   * read in time, the applier reads.
+   */
+  async function verifyPublished({ actor }: Incarnation): Promise<Prepared> {
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(checkPublishedMaxMs)])
+    const [session] = await Promise.all([openMergeSession(databaseUrl), openConnections(pool)])
+    const checked = checkPublished(session, eventLogOn(clusterOf(config, region)), actor, signal)
+    const outcome = checked.catch((error: unknown) => {
+      log.warn({ reason: describeError(error) }, 'what was published could not be read yet')
+    })
+    await Promise.race([outcome, aborted(signal)])
+    session.close()
+    return verifyIncarnation(pool, region)
   }
 
   /** A database that was restored under a running server stays refused until the server starts anew. */

@@ -58,7 +58,7 @@ export const mergeTransaction = (client: pg.ClientBase) =>
     storeSource,
     mergeMarks,
     recordGap,
-    readRun,
+    readOwnPosition,
     refuseWrites,
   })
 
@@ -71,7 +71,17 @@ export async function openMergeSession(databaseUrl: string) {
   })
   const statements = mergeTransaction(client)
   return {
-    ...bind(client, { tryLock, ping, readOffsets, setOffsets, readSources, readGaps, recordGap }),
+    ...bind(client, {
+      tryLock,
+      ping,
+      readOffsets,
+      setOffsets,
+      readSources,
+      readGaps,
+      recordGap,
+      readOwnPosition,
+      refuseWrites,
+    }),
     lost,
     transaction: <T>(work: (transaction: typeof statements) => Promise<T>) =>
       inTransaction(client, () => work(statements)),
@@ -91,9 +101,12 @@ async function ping(client: pg.ClientBase): Promise<void> {
   await client.query('SELECT 1')
 }
 
-async function readRun(client: pg.ClientBase): Promise<string | null> {
-  const { rows } = await client.query<{ run: string | null }>('SELECT run FROM incarnation')
-  return rows[0]?.run ?? null
+async function readOwnPosition(client: pg.ClientBase): Promise<{ run: string | null; walEnd: string }> {
+  const { rows } = await client.query<{ run: string | null; walEnd: string }>(
+    'SELECT run, pg_current_wal_insert_lsn()::text AS "walEnd" FROM incarnation',
+  )
+  if (!rows[0]) throw new Error('the database has no incarnation')
+  return rows[0]
 }
 
 async function refuseWrites(client: pg.ClientBase, reason: string): Promise<void> {

@@ -12,11 +12,11 @@ import { narrowOffset, type OffsetBounds } from '../domain/lag.ts'
 import type { IncomingRecord } from '../kafka/reader.ts'
 import type { TopicDescription } from '../kafka/topic.ts'
 import { everyActor } from '../postgres/gaps.ts'
-import { parseLsn } from '../postgres/lsn.ts'
 import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
 import type { QuarantinedRecord } from '../postgres/quarantine-record.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import { decodeBatch } from './decode.ts'
+import { findRestored } from './find-restored.ts'
 import { foldEvents } from './fold.ts'
 import { mergeBatch, type MergeCounts } from './merge-batch.ts'
 import type { MergeSession, MergeTransaction } from './ports.ts'
@@ -100,7 +100,8 @@ export class BatchMerger {
       const merged = await mergeBatch(transaction, this.#options.actor, folded)
       for (const record of poison) await transaction.quarantineRecord(this.#topic, record)
       await this.#storeHeartbeats(transaction, decoded.heartbeats, arrivedAt)
-      return { counts: merged, restored: await findRestored(transaction, decoded.ownHeartbeats) }
+      const restored = await this.#checkOwn(transaction, decoded.ownHeartbeats)
+      return { counts: merged, restored }
     })
     for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
     this.#count(counts, poison)
@@ -147,6 +148,17 @@ export class BatchMerger {
     await transaction.storeSource(this.#topic.clusterId, heartbeat, bounds)
   }
 
+  /** The finding is stored with the offsets that pass it. */
+  async #checkOwn(
+    transaction: MergeTransaction,
+    ownHeartbeats: readonly Heartbeat[],
+  ): Promise<string | undefined> {
+    if (ownHeartbeats.length === 0) return undefined
+    const restored = findRestored(ownHeartbeats, await transaction.readOwnPosition())
+    if (restored) await transaction.refuseWrites(restored)
+    return restored
+  }
+
   #count(counts: MergeCounts, poison: readonly QuarantinedRecord[]): void {
     const { metrics, logger } = this.#options
     metrics.applied.inc(counts.applied)
@@ -164,28 +176,3 @@ export class BatchMerger {
 function isContentError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^2[23]/.test(String(error.code))
 }
-
-/**
- * Whether this database has forgotten what it has published: it was restored to an earlier state, and would issue dots
- * a second time. Each relay stores its run before its first heartbeat. So a heartbeat of another run that begins or
- * reaches beyond the start of the newest one comes from a life that is missing here. (Runs have a name beside their
- * LSN, since a restored database begins its next run exactly where it began the one that it lost.) The finding is
- * stored with the offsets that pass it.
- */
-async function findRestored(
-  transaction: MergeTransaction,
-  ownHeartbeats: readonly Heartbeat[],
-): Promise<string | undefined> {
-  if (ownHeartbeats.length === 0) return undefined
-  const newest = (await transaction.readRun()) ?? '@0/0'
-  const start = startOfRun(newest)
-  const alien = ownHeartbeats.find(
-    ({ run, lsn }) => run !== newest && (startOfRun(run) >= start || parseLsn(lsn) > start),
-  )
-  if (!alien) return undefined
-  const reason = `${alien.actor} has published up to ${alien.lsn} what this database does not know: it was restored to an earlier state`
-  await transaction.refuseWrites(reason)
-  return reason
-}
-
-const startOfRun = (run: string): bigint => parseLsn(run.slice(run.indexOf('@') + 1))

@@ -19,6 +19,7 @@ import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
 import type { QuarantinedRecord } from '../postgres/quarantine-record.ts'
 import type { FrameSink, StreamControl } from '../postgres/replication-stream.ts'
 import type { PartitionRange } from './find-gaps.ts'
+import type { OwnPosition } from './find-restored.ts'
 
 /** What an applier does inside the transaction that merges a batch; see the files in `postgres/` of these names. */
 export interface MergeTransaction {
@@ -39,8 +40,7 @@ export interface MergeTransaction {
   /** Marks only grow. */
   mergeMarks(delivered: readonly DeliveredHeartbeat[]): Promise<void>
   recordGap(clusterId: string, actor: string, reason: string): Promise<void>
-  /** The newest run of this region's relays, `id@LSN`; null before the first. */
-  readRun(): Promise<string | null>
+  readOwnPosition(): Promise<OwnPosition>
   /** Keeps this database from accepting writes, for good. The first reason stays. */
   refuseWrites(reason: string): Promise<void>
 }
@@ -57,6 +57,9 @@ export interface MergeSession {
   readSources(): Promise<{ sources: readonly Source[]; now: number }>
   readGaps(clusterId: string): Promise<ReadonlyMap<string, string>>
   recordGap(clusterId: string, actor: string, reason: string): Promise<void>
+  readOwnPosition(): Promise<OwnPosition>
+  /** Keeps this database from accepting writes, for good. The first reason stays. */
+  refuseWrites(reason: string): Promise<void>
   /** Commits what `work` does, or nothing of it if `work` throws. */
   transaction<T>(work: (transaction: MergeTransaction) => Promise<T>): Promise<T>
   close(): void
