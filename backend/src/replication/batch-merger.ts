@@ -100,8 +100,7 @@ export class BatchMerger {
       const merged = await mergeBatch(transaction, this.#options.actor, folded)
       for (const record of poison) await transaction.quarantineRecord(this.#topic, record)
       await this.#storeHeartbeats(transaction, decoded.heartbeats, arrivedAt)
-      const restored = await this.#checkOwn(transaction, decoded.ownHeartbeats)
-      return { counts: merged, restored }
+      return { counts: merged, restored: await this.#checkOwn(transaction, decoded.ownHeartbeats) }
     })
     for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
     this.#count(counts, poison)
