@@ -66,6 +66,7 @@ function target(command, args) {
   if (command === 'start' && args.length === 0) return ['main.ts']
   if (command === 'test') return ['test.ts', ...args]
   if (command === 'check') return ['check.ts', ...args]
+  if (command === 'simulate') return ['../simulation/main.ts', ...args]
   if (command === 'prove') return ['../tests/prove/main.ts', ...args]
   return ['cli.ts', command ?? 'help', ...args]
 }

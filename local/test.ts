@@ -8,7 +8,8 @@ import { ensureKafkaJars } from './parts/kafka-jars.ts'
 import { projectRoot } from './paths.ts'
 import { ensureTool } from './tools.ts'
 
-const patterns = ['backend/src', 'local', 'nginx', 'seeds', 'tests'].map((folder) => `${folder}/**/*.test.ts`)
+const folders = ['backend/src', 'simulation', 'local', 'nginx', 'seeds', 'tests']
+const patterns = folders.map((folder) => `${folder}/**/*.test.ts`)
 const testTimeoutMs = 600_000
 
 const progress = (line: string): void => console.log(line)

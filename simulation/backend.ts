@@ -1,0 +1,180 @@
+/**
+ * A backend of a region as a simulated process: the real services under the real supervisor, wired as in `app.ts`.
+ *
+ * Invariant: each start is a process of its own that knows nothing of the one before it.
+ */
+
+import type { Logger } from 'pino'
+import { judgeIncarnation, type Incarnation } from '../backend/src/domain/incarnation.ts'
+import type { WriteOutcome, WriteRequest } from '../backend/src/domain/write.ts'
+import { viewOf, type PropertyView } from '../backend/src/domain/property.ts'
+import { Applier } from '../backend/src/replication/applier.ts'
+import { Relay } from '../backend/src/replication/relay.ts'
+import type { Metrics } from '../backend/src/runtime/metrics.ts'
+import { supervise, type Service } from '../backend/src/runtime/service.ts'
+import { Process, type Ambush } from './process.ts'
+import type { Region, World } from './world.ts'
+
+const meter = { inc() {}, set() {}, observe() {}, reset() {} }
+const metrics = new Proxy({}, { get: () => meter }) as Metrics
+const verifyIntervalMs = 5000
+/** Longest time until a client has its answer, ms. */
+const answerMaxMs = 650
+
+/** The state of a property, or its write's outcome; undefined for every failure that a client may retry elsewhere. */
+export type Answer<T> = T | undefined
+
+export class Backend {
+  readonly name: string
+  readonly #world: World
+  readonly #region: Region
+  #starts = 0
+  #process: Process | undefined
+  #stop = new AbortController()
+  #incarnation: Incarnation | undefined
+
+  constructor(name: string, world: World, region: Region) {
+    this.name = name
+    this.#world = world
+    this.#region = region
+  }
+
+  get running(): boolean {
+    return this.#process?.alive === true && !this.#process.frozen
+  }
+
+  start(): void {
+    if (this.#process?.alive) return
+    const { scheduler, trace } = this.#world
+    const process = new Process(
+      this.name,
+      scheduler,
+      this.#world.stream(`${this.name}#${this.#starts++}`),
+      trace,
+    )
+    trace(this.name, 'starts')
+    this.#process = process
+    this.#stop = new AbortController()
+    this.#incarnation = undefined
+    const options = {
+      log: this.#logger(process),
+      now: () => scheduler.nowMs,
+      sleep: process.sleep,
+      onRestart: () => {},
+    }
+    const replication: Service = {
+      id: 'replication',
+      run: async (signal) => {
+        const prepared = await process.call('prepare', () => this.#judge())
+        if (prepared.kind !== 'ready') throw new Error(prepared.detail)
+        this.#incarnation = prepared.incarnation
+        await supervise(this.#services(process, prepared.incarnation), signal, options)
+      },
+    }
+    void supervise([replication], this.#stop.signal, options)
+  }
+
+  #judge() {
+    const { database, name } = this.#region
+    if (!database.up) throw new Error('the database is down')
+    return judgeIncarnation(database.identity(), name)
+  }
+
+  #services(process: Process, incarnation: Incarnation): Service[] {
+    const { scheduler, log } = this.#world
+    const { sessions, name } = this.#region
+    const common = {
+      log: log.seenBy(process, name),
+      logger: this.#logger(process),
+      metrics,
+      now: () => scheduler.nowMs,
+      sleep: process.sleep,
+    }
+    const verification: Service = {
+      id: 'verification',
+      run: async (signal) => {
+        while (!signal.aborted) {
+          await process.call('verify', () => this.#judge())
+          await process.sleep(verifyIntervalMs, signal)
+        }
+      },
+    }
+    return [
+      new Relay({ ...common, source: sessions.replicationSource(process), incarnation }),
+      new Applier({
+        ...common,
+        openSession: () => sessions.openMergeSession(process),
+        actor: incarnation.actor,
+        onRestored: (detail) =>
+          this.#world.observation.fail(`${this.name} believes in a restored database: ${detail}`),
+      }),
+      verification,
+    ]
+  }
+
+  #logger(process: Process): Logger {
+    const { trace } = this.#world
+    const say = (fields: object, message: string): void => {
+      const reason = 'reason' in fields ? `: ${String(fields.reason)}` : ''
+      const service = 'service' in fields ? `${String(fields.service)}: ` : ''
+      trace(process.name, `${service}${message}${reason}`)
+    }
+    return { info: say, warn: say, error: say, debug() {} } as unknown as Logger
+  }
+
+  // Faults
+
+  crash(): void {
+    this.#process?.crash()
+  }
+
+  /** An orderly stop: services are told, and the process ends a little later. */
+  stop(): void {
+    const process = this.#process
+    if (!process?.alive || process.frozen) return
+    this.#world.trace(this.name, 'is told to stop')
+    this.#incarnation = undefined
+    this.#stop.abort()
+    this.#world.scheduler.after(100_000, () => process.crash())
+  }
+
+  freeze(): void {
+    this.#process?.freeze()
+  }
+
+  resume(): void {
+    this.#process?.resume()
+  }
+
+  lieInWait(ambush: Ambush): void {
+    this.#process?.lieInWait(ambush)
+  }
+
+  // Requests
+
+  read(id: number): Promise<Answer<PropertyView>> {
+    return this.#serve('read', () => {
+      const { database } = this.#region
+      const state = database.up ? database.properties.committed.get(id) : undefined
+      return state && viewOf(state)
+    })
+  }
+
+  write(request: WriteRequest): Promise<Answer<WriteOutcome>> {
+    return this.#serve('write', () => this.#region.database.write(request))
+  }
+
+  /** A client's request: refused at once by a dead process, late by a frozen one, which serves it all the same. */
+  #serve<T>(name: string, work: () => T | Promise<T>): Promise<Answer<T>> {
+    const process = this.#process
+    if (!process?.alive) return Promise.resolve(undefined)
+    return new Promise((resolve) => {
+      process.onDeath(() => resolve(undefined))
+      process.learn(() => {
+        if (!this.#incarnation) return resolve(undefined)
+        void process.call(name, work).then(resolve, () => resolve(undefined))
+        void process.sleep(answerMaxMs).then(() => resolve(undefined))
+      })
+    })
+  }
+}

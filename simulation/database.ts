@@ -1,0 +1,370 @@
+/**
+ * A simulated database of a region.
+ *
+ * Invariant: it decides what the statements in `backend/src/postgres/` decide, by the domain's own functions:
+ * `decideWrite`, `dominates`, `joinAcceptances`, `conflictsToStore`. `database.pg.test.ts` holds the two equal. All the
+ * rest, what to do in which order, is the real code on the other side of `MergeSession` and `ReplicationSource`.
+ */
+
+import type { Acceptance, Claim } from '../backend/src/domain/claim.ts'
+import type { ConflictRecord } from '../backend/src/domain/conflict.ts'
+import { encodePropertyEvent, type Heartbeat, type Mark } from '../backend/src/domain/event.ts'
+import type { KnownIncarnation } from '../backend/src/domain/incarnation.ts'
+import type { Source } from '../backend/src/domain/lag.ts'
+import { viewOf, type PropertyState } from '../backend/src/domain/property.ts'
+import {
+  decideWrite,
+  failedGuard,
+  type WriteOutcome,
+  type WriteRequest,
+} from '../backend/src/domain/write.ts'
+import { SupersededError, type HeartbeatOrigin } from '../backend/src/postgres/emit-heartbeat.ts'
+import type { TopicIdentity } from '../backend/src/postgres/kafka-offsets.ts'
+import { formatLsn, parseLsn } from '../backend/src/postgres/lsn.ts'
+import type { Random } from './random.ts'
+import type { Scheduler } from './scheduler.ts'
+import { DatabaseError, Locks, Table, Transaction } from './transactions.ts'
+import { Wal } from './wal.ts'
+
+/** A title that PostgreSQL would not store, though the event's schema allows it. */
+export const unstorableTitle = 'unstorable'
+
+/** Simulated times are µs since this one. */
+export const epoch = 1_790_000_000_000_000
+
+const writeWaitMs = 400
+/** A statement's own work, and the flush of a commit, µs. */
+const workUs = [10, 800] as const
+const flushUs = [50, 3000] as const
+
+export interface MarkRow {
+  readonly actor: string
+  readonly partition: number
+  readonly mark: Mark
+}
+export type SourceRow = Omit<Source, 'watermark' | 'gap'> & {
+  readonly partitions: number
+  readonly clusterId: string
+}
+
+/** A write that was accepted, as the database saw it. */
+export interface AcceptedWrite {
+  readonly region: string
+  readonly xid: number
+  readonly request: WriteRequest
+  readonly before: PropertyState
+  readonly after: PropertyState
+  readonly acceptance: Acceptance
+}
+
+export interface Observer {
+  onAccepted(write: AcceptedWrite): void
+  onRow(region: string, before: PropertyState | undefined, after: PropertyState): void
+  onConfirmed(region: string, lsn: bigint): void
+  /** A heartbeat of another actor was merged; times of this database's clock. */
+  onHeartbeat(region: string, heartbeat: Heartbeat, arrivedAt: number): void
+}
+
+export interface DatabaseOptions {
+  readonly region: string
+  /** µs by which its clock is ahead. */
+  readonly skew: number
+  readonly seeds: readonly PropertyState[]
+  readonly scheduler: Scheduler
+  readonly random: Random
+  readonly observer: Observer
+}
+
+export class SimulatedDatabase {
+  readonly region: string
+  readonly actor: string
+  readonly skew: number
+  readonly wal: Wal
+  readonly properties = new Table<number, PropertyState>('property')
+  readonly claims = new Table<string, Claim>('claim')
+  readonly conflicts = new Table<string, ConflictRecord>('conflict')
+  readonly offsets = new Table<string, bigint>('offset')
+  readonly marks = new Table<string, MarkRow>('mark')
+  readonly sources = new Table<string, SourceRow>('source')
+  readonly gaps = new Table<string, string>('gap')
+  readonly quarantine = new Table<string, string>('quarantine')
+  /** Columns of the one row of this name: `run` and `refused`. */
+  readonly incarnation = new Table<'run' | 'refused', string>('incarnation')
+  #runs = 0
+  readonly #options: DatabaseOptions
+  readonly #locks: Locks
+  readonly #active = new Set<Transaction>()
+  #nextXid = 100
+  /** Newest transaction that emitted an event, and not only a heartbeat. */
+  lastEventXid = 0
+  up = true
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options
+    this.region = options.region
+    this.actor = `${options.region}.a1`
+    this.skew = options.skew
+    this.#locks = new Locks(options.scheduler)
+    this.wal = new Wal({
+      scheduler: options.scheduler,
+      random: options.random,
+      onConfirm: (lsn) => options.observer.onConfirmed(this.region, lsn),
+    })
+    for (const seed of options.seeds) this.properties.committed.set(seed.id, seed)
+  }
+
+  get observer(): Observer {
+    return this.#options.observer
+  }
+
+  /** This database's clock, µs since the epoch. */
+  get clock(): number {
+    return epoch + this.#options.scheduler.now + this.skew
+  }
+
+  identity(): KnownIncarnation {
+    const { actor, region } = this
+    return {
+      actor,
+      region,
+      slot: `slot_${region}`,
+      since: '0/1000',
+      same_system: true,
+      same_timeline: true,
+      wal_status: 'reserved',
+      refused: this.incarnation.committed.get('refused') ?? null,
+    }
+  }
+
+  // Transactions
+
+  begin(): Transaction {
+    const transaction = new Transaction()
+    this.#active.add(transaction)
+    return transaction
+  }
+
+  rollback(transaction: Transaction): void {
+    transaction.ended = true
+    this.#active.delete(transaction)
+    this.#locks.release(transaction)
+  }
+
+  commit(transaction: Transaction): void {
+    this.#check(transaction)
+    if (transaction.xid !== undefined) this.wal.append(transaction.xid, transaction.messages)
+    const rows = transaction.changes.get(this.properties) ?? new Map()
+    for (const [id, after] of rows as Map<number, PropertyState>) {
+      this.#options.observer.onRow(this.region, this.properties.committed.get(id), after)
+    }
+    for (const [table, changes] of transaction.changes) {
+      for (const [key, value] of changes) table.committed.set(key, value)
+    }
+    for (const tell of transaction.onCommit) tell()
+    this.rollback(transaction)
+  }
+
+  /** Everything that has not committed is gone, and some of what was confirmed. */
+  crash(): void {
+    this.up = false
+    for (const transaction of this.#active) this.rollback(transaction)
+    this.wal.crash()
+  }
+
+  #check(transaction: Transaction): void {
+    if (transaction.ended) throw new DatabaseError('57P01', 'the session was ended')
+    if (!this.up) throw new DatabaseError('57P03', 'the database is down')
+  }
+
+  #assignXid(transaction: Transaction): number {
+    transaction.xid ??= this.#nextXid++
+    return transaction.xid
+  }
+
+  /** The oldest transaction id that may still be running. */
+  #xmin(): number {
+    let xmin = this.#nextXid
+    for (const { xid } of this.#active) if (xid !== undefined && xid < xmin) xmin = xid
+    return xmin
+  }
+
+  async lock(transaction: Transaction, key: string, waitMs: number): Promise<void> {
+    this.#check(transaction)
+    this.#assignXid(transaction)
+    await this.#locks.acquire(transaction, key, waitMs)
+    this.#check(transaction)
+  }
+
+  async #pause(transaction: Transaction, [least, most]: readonly [number, number]): Promise<void> {
+    await this.#options.scheduler.pause(this.#options.random.between(least, most))
+    this.#check(transaction)
+  }
+
+  emit(transaction: Transaction, text: string): void {
+    this.#assignXid(transaction)
+    this.wal.reserve(text.length + 40)
+    transaction.messages.push(text)
+  }
+
+  // A client's write and the heartbeat, one statement each
+
+  /** `writeProperty`: the decision is `decideWrite`'s, the order of locks that of the statement. */
+  async write(request: WriteRequest): Promise<WriteOutcome> {
+    if (!this.up) throw new DatabaseError('57P03', 'the database is down')
+    const transaction = this.begin()
+    try {
+      const outcome = await this.#writeIn(transaction, request)
+      if (outcome) return outcome
+    } finally {
+      if (!transaction.ended) this.rollback(transaction)
+    }
+    return this.#explainRefusal(request)
+  }
+
+  async #writeIn(transaction: Transaction, request: WriteRequest): Promise<WriteOutcome | undefined> {
+    await this.lock(transaction, `property/${request.id}`, writeWaitMs)
+    const before = this.properties.committed.get(request.id)
+    if (!before) return undefined
+    const t = this.clock
+    const after = decideWrite(before, request, { actor: this.actor, t })
+    if (typeof after === 'string') return undefined
+    await this.lock(transaction, `claim/${request.requestId}`, writeWaitMs)
+    if (this.claims.committed.has(request.requestId)) return undefined
+    const xid = this.#assignXid(transaction)
+    const property = viewOf(after)
+    const acceptance: Acceptance = {
+      property: request.id,
+      actor: this.actor,
+      n: after.vector[this.actor] ?? 0,
+      fingerprint: request.fingerprint,
+      status: 200,
+      version: property.version,
+      etag: property.etag,
+      xid: String(xid),
+      t,
+    }
+    const claim: Claim = { request_id: request.requestId, acceptances: [acceptance] }
+    transaction.set(this.properties, request.id, after)
+    transaction.set(this.claims, request.requestId, claim)
+    this.emit(
+      transaction,
+      encodePropertyEvent({ actor: this.actor, state: after, conflicts: [], claims: [claim] }),
+    )
+    await this.#pause(transaction, workUs)
+    await this.#pause(transaction, flushUs)
+    this.lastEventXid = Math.max(this.lastEventXid, xid)
+    this.#options.observer.onAccepted({ region: this.region, xid, request, before, after, acceptance })
+    this.commit(transaction)
+    return { kind: 'accepted', property }
+  }
+
+  #explainRefusal({ id, requestId, fingerprint, guard }: WriteRequest): WriteOutcome {
+    const acceptances = this.claims.committed.get(requestId)?.acceptances
+    const same = acceptances?.find((acceptance) => acceptance.fingerprint === fingerprint)
+    if (same) return { kind: 'duplicate_request', original: same }
+    if (acceptances?.[0]) return { kind: 'request_id_reused', original: acceptances[0] }
+    const state = this.properties.committed.get(id)
+    if (!state) return { kind: 'not_found' }
+    return { kind: failedGuard(state.vector, guard) ?? 'version_conflict', current: viewOf(state) }
+  }
+
+  /** `beginRun`: waits for a heartbeat that is under way, then reads the end of the WAL. */
+  async beginRun(): Promise<string> {
+    if (!this.up) throw new DatabaseError('57P03', 'the database is down')
+    const transaction = this.begin()
+    try {
+      await this.lock(transaction, 'incarnation', writeWaitMs)
+      const run = `r${this.#runs++}@${formatLsn(this.wal.end)}`
+      transaction.set(this.incarnation, 'run', run)
+      await this.#pause(transaction, flushUs)
+      this.commit(transaction)
+      return run
+    } finally {
+      if (!transaction.ended) this.rollback(transaction)
+    }
+  }
+
+  /** `emitHeartbeat`: its snapshot is that of the statement's start, also if it waits for a run that begins. */
+  async heartbeat({ actor, since, run, partitions }: HeartbeatOrigin): Promise<void> {
+    if (!this.up) throw new DatabaseError('57P03', 'the database is down')
+    const transaction = this.begin()
+    const [xmin, t] = [this.#xmin(), this.clock]
+    const applied = Object.fromEntries(
+      [...this.sources.committed.keys()].flatMap((source) => {
+        const watermark = this.watermarkOf(source)
+        return watermark ? [[source, watermark]] : []
+      }),
+    )
+    const heartbeat = {
+      schema: 1,
+      type: 'heartbeat',
+      actor,
+      xmin: String(xmin),
+      t,
+      partitions,
+      since,
+      run,
+      applied,
+    }
+    try {
+      await this.lock(transaction, 'incarnation', writeWaitMs)
+      if (this.incarnation.committed.get('run') !== run) {
+        throw new SupersededError('another relay of this region has begun')
+      }
+      this.emit(transaction, JSON.stringify(heartbeat))
+      await this.#pause(transaction, flushUs)
+      this.commit(transaction)
+    } finally {
+      if (!transaction.ended) this.rollback(transaction)
+    }
+  }
+
+  // Watermarks
+
+  /** `watermarksSql`: the least mark of all partitions, none while one of them is missing. */
+  watermarkOf(actor: string): Mark | null {
+    const partitions = this.sources.committed.get(actor)?.partitions ?? 0
+    const marks = [...this.marks.committed.values()].filter(
+      (row) => row.actor === actor && row.partition < partitions,
+    )
+    if (partitions === 0 || marks.length < partitions) return null
+    const least = (of: (mark: Mark) => bigint): bigint =>
+      marks.map(({ mark }) => of(mark)).reduce((a, b) => (b < a ? b : a))
+    return {
+      lsn: formatLsn(least(({ lsn }) => parseLsn(lsn))),
+      xmin: String(least(({ xmin }) => BigInt(xmin))),
+      t: Math.min(...marks.map(({ mark }) => mark.t)),
+    }
+  }
+
+  readSources(): { sources: readonly Source[]; now: number } {
+    const sources = [...this.sources.committed.values()].map(({ clusterId, ...source }): Source => ({
+      ...source,
+      watermark: this.watermarkOf(source.actor),
+      gap:
+        this.gaps.committed.get(`${clusterId}/`) ??
+        this.gaps.committed.get(`${clusterId}/${source.actor}`) ??
+        null,
+    }))
+    return { sources, now: this.clock }
+  }
+
+  readOffsets({ topicId }: TopicIdentity): { offsets: ReadonlyMap<number, bigint>; topicReplaced: boolean } {
+    const offsets = [...this.offsets.committed].flatMap(([key, offset]): [number, bigint][] => {
+      const [topic, partition] = key.split('/')
+      return topic === topicId ? [[Number(partition), offset]] : []
+    })
+    return {
+      offsets: new Map(offsets),
+      topicReplaced: offsets.length === 0 && this.offsets.committed.size > 0,
+    }
+  }
+
+  readGaps(clusterId: string): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.gaps.committed].flatMap(([key, reason]): [string, string][] =>
+        key.startsWith(`${clusterId}/`) ? [[key.slice(clusterId.length + 1), reason]] : [],
+      ),
+    )
+  }
+}

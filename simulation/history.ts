@@ -1,0 +1,168 @@
+/** Executes a plan: breaks and heals things at their times, waits until everything is merged, and judges. */
+
+import { checkEnd, type EndReport } from './check.ts'
+import { Clients } from './client.ts'
+import { unstorableTitle } from './database.ts'
+import type { FaultStep, Plan } from './plan.ts'
+import { World } from './world.ts'
+
+const probeIntervalUs = 97_000
+/** Everything must be merged so long after the last fault has healed. */
+const settleMaxMs = 40_000
+
+export interface Result extends EndReport {
+  readonly plan: Plan
+  readonly problems: readonly string[]
+  readonly virtualMs: number
+  readonly events: number
+}
+
+export async function runHistory(plan: Plan, trace?: (line: string) => void): Promise<Result> {
+  const world = new World(plan, trace)
+  const clients = new Clients(world)
+  const { scheduler, observation } = world
+  for (const { backends } of world.regions) for (const backend of backends) backend.start()
+  let pending = plan.steps.length
+  for (const step of plan.steps) {
+    scheduler.after(step.atMs * 1000, () => {
+      if (step.kind === 'write') clients.run(step)
+      else strike(world, step)
+      pending--
+    })
+  }
+  const probe = (): void => {
+    observation.checkWatermarks()
+    scheduler.after(probeIntervalUs, probe)
+  }
+  scheduler.after(probeIntervalUs, probe)
+
+  const failed = (): boolean => observation.problems.length > 0
+  const untilMs = plan.durationMs + 10_000
+  await scheduler.run(
+    () => failed() || (pending === 0 && clients.idle && scheduler.nowMs > plan.durationMs),
+    untilMs * 1000,
+  )
+  heal(world)
+  const settled = await scheduler.run(
+    () => failed() || (clients.idle && isSettled(world)),
+    (scheduler.nowMs + settleMaxMs) * 1000,
+  )
+  if (!settled) observation.fail(`not everything is merged ${settleMaxMs / 1000} s after the last fault`)
+  if (!failed()) observation.checkWatermarks()
+  const report = failed() ? { integerExceptions: 0, twins: 0, conflicts: 0 } : checkEnd(world)
+  return {
+    plan,
+    problems: observation.problems,
+    virtualMs: scheduler.nowMs,
+    events: scheduler.executed,
+    ...report,
+  }
+}
+
+function strike(world: World, step: FaultStep): void {
+  const { scheduler, log, trace } = world
+  const later = (run: () => void): void =>
+    void scheduler.after(step.kind === 'poison' || step.kind === 'checkpoint' ? 0 : step.forMs * 1000, run)
+  switch (step.kind) {
+    case 'crash':
+    case 'stop':
+    case 'freeze':
+    case 'ambush': {
+      const backend = world.backend(step.node)
+      const act = (strikes: 'crash' | 'stop' | 'freeze' | 'database'): void => {
+        if (strikes === 'database')
+          return crashDatabase(world, step.node.split('/')[0] as string, Math.min(step.forMs, 1000))
+        backend[strikes]()
+        if (strikes === 'freeze') later(() => backend.resume())
+        else scheduler.after((step.forMs + (strikes === 'stop' ? 150 : 0)) * 1000, () => backend.start())
+      }
+      if (step.kind === 'ambush') backend.lieInWait({ ...step, strike: () => act(step.strike) })
+      else act(step.kind)
+      return
+    }
+    case 'database':
+      return crashDatabase(world, step.region, step.forMs)
+    case 'cut':
+      trace(step.region, 'is cut from Kafka')
+      log.cut.add(step.region)
+      return later(() => log.cut.delete(step.region))
+    case 'disturb':
+      trace(step.region, 'has a bad path to Kafka')
+      log.disturbed.add(step.region)
+      return later(() => log.disturbed.delete(step.region))
+    case 'poison':
+      trace('somebody', `publishes what is no event: ${step.text}`)
+      return log.append({
+        partition: step.partition,
+        key: Buffer.from('1'),
+        value: Buffer.from(poisonOf(step.text)),
+      })
+    case 'checkpoint':
+      return world.region(step.region).database.wal.checkpoint()
+    default:
+      return step satisfies never
+  }
+}
+
+function crashDatabase(world: World, region: string, downMs: number): void {
+  const { database, sessions } = world.region(region)
+  if (!database.up) return
+  world.trace(region, 'its database crashes')
+  sessions.crash()
+  world.scheduler.after(downMs * 1000, () => {
+    world.trace(region, 'its database is back')
+    database.up = true
+  })
+}
+
+/** An event that every release understands and no database stores; all others are quarantined for their text. */
+function poisonOf(text: string): string {
+  if (text !== unstorableTitle) return text
+  const fields = {
+    price: 1,
+    bedrooms: 1,
+    bathrooms: 1,
+    title: unstorableTitle,
+    description: '',
+    status: 'sold',
+  }
+  return JSON.stringify({
+    schema: 1,
+    type: 'property',
+    actor: 'xx.a1',
+    property: { id: 99, region_origin: 'xx', ...fields },
+    vector: { 'xx.a1': 1 },
+    stamps: {},
+    conflicts: [],
+    claims: [],
+  })
+}
+
+function heal(world: World): void {
+  world.trace('everything', 'is healed')
+  world.log.cut.clear()
+  world.log.disturbed.clear()
+  for (const { backends, database } of world.regions) {
+    database.up = true
+    for (const backend of backends) {
+      backend.resume()
+      backend.start()
+    }
+  }
+}
+
+/** Whether each region's watermark of each other has passed everything that was ever emitted there. */
+function isSettled(world: World): boolean {
+  const poisoned = world.plan.steps.filter(({ kind }) => kind === 'poison').length
+  return world.regions.every(
+    ({ database, backends }) =>
+      database.up &&
+      database.quarantine.committed.size >= poisoned &&
+      backends.every((backend) => backend.running) &&
+      world.regions.every((other) => {
+        if (other.database === database) return true
+        const watermark = database.watermarkOf(other.database.actor)
+        return watermark !== null && BigInt(watermark.xmin) > BigInt(other.database.lastEventXid)
+      }),
+  )
+}

@@ -1,0 +1,168 @@
+/**
+ * Sessions with a simulated database, and how they end.
+ *
+ * Invariant: a session that ends takes its transaction, its row locks and its advisory lock with it; its client hears of
+ * it when it next listens. The database ends the sessions of clients that are gone, that are idle for too long, and
+ * sooner those that are idle with a transaction open.
+ */
+
+import type { MergeSession, MergeTransaction, ReplicationSource } from '../backend/src/replication/ports.ts'
+import type { SimulatedDatabase } from './database.ts'
+import { mergeStatements } from './merge-statements.ts'
+import type { Process } from './process.ts'
+import type { Scheduler } from './scheduler.ts'
+import { DatabaseError, type Transaction } from './transactions.ts'
+
+const idleMaxMs = 5000
+const idleInTransactionMaxMs = 3000
+const walSenderTimeoutMs = 3000
+const tendIntervalMs = 250
+
+class Session {
+  alive = true
+  busy = 0
+  lastActiveAt: number
+  transaction: Transaction | undefined
+  readonly process: Process
+  readonly ended = Promise.withResolvers<Error>()
+
+  constructor(process: Process, now: number) {
+    this.process = process
+    this.lastActiveAt = now
+  }
+}
+
+export class Sessions {
+  readonly #database: SimulatedDatabase
+  readonly #scheduler: Scheduler
+  readonly #sessions = new Set<Session>()
+  readonly #advisoryLocks = new Map<string, Session>()
+
+  constructor(database: SimulatedDatabase, scheduler: Scheduler) {
+    this.#database = database
+    this.#scheduler = scheduler
+    this.#tend()
+  }
+
+  #tend(): void {
+    for (const session of this.#sessions) {
+      const idleMs = (this.#scheduler.now - session.lastActiveAt) / 1000
+      const max = session.transaction ? idleInTransactionMaxMs : idleMaxMs
+      if (session.busy === 0 && idleMs > max) this.#end(session, 'idle for too long')
+    }
+    this.#database.wal.tend(walSenderTimeoutMs)
+    this.#scheduler.after(tendIntervalMs * 1000, () => this.#tend())
+  }
+
+  crash(): void {
+    this.#database.crash()
+    for (const session of this.#sessions) this.#end(session, 'the database crashed')
+  }
+
+  #end(session: Session, reason: string): void {
+    if (!session.alive) return
+    session.alive = false
+    this.#sessions.delete(session)
+    for (const [name, holder] of this.#advisoryLocks) if (holder === session) this.#advisoryLocks.delete(name)
+    if (session.transaction && !session.transaction.ended) this.#database.rollback(session.transaction)
+    const { process, ended } = session
+    this.#scheduler.after(process.delay(), () => process.learn(() => ended.resolve(new Error(reason))))
+  }
+
+  /** One call on a session, executed in the database. */
+  #call<T>(session: Session, name: string, serve: () => T | Promise<T>): Promise<T> {
+    return session.process.call(name, async () => {
+      if (!session.alive) throw new DatabaseError('08006', 'the connection is gone')
+      session.busy++
+      try {
+        return await serve()
+      } finally {
+        session.busy--
+        session.lastActiveAt = this.#scheduler.now
+      }
+    })
+  }
+
+  openMergeSession(process: Process): Promise<MergeSession> {
+    const database = this.#database
+    return process.call('connect', (): MergeSession => {
+      if (!database.up) throw new DatabaseError('57P03', 'the database is down')
+      const session = new Session(process, this.#scheduler.now)
+      this.#sessions.add(session)
+      process.onDeath(() => this.#end(session, 'the client is gone'))
+      const call = <T>(name: string, serve: () => T | Promise<T>): Promise<T> =>
+        this.#call(session, name, serve)
+      return {
+        lost: session.ended.promise,
+        tryLock: (cluster) => call('tryLock', () => this.#tryLock(session, cluster)),
+        ping: () => call('ping', () => {}),
+        readOffsets: (topic) => call('readOffsets', () => database.readOffsets(topic)),
+        setOffsets: (topic, offsets) =>
+          call('setOffsets', () => {
+            for (const [partition, offset] of offsets) {
+              database.offsets.committed.set(`${topic.topicId}/${partition}`, offset)
+            }
+          }),
+        readSources: () => call('readSources', () => database.readSources()),
+        readGaps: (clusterId) => call('readGaps', () => database.readGaps(clusterId)),
+        recordGap: (clusterId, actor, reason) =>
+          call('recordGap', () => void database.gaps.committed.set(`${clusterId}/${actor}`, reason)),
+        transaction: (work) => this.#transaction(session, work),
+        close: () => void this.#scheduler.after(process.delay(), () => this.#end(session, 'closed')),
+      }
+    })
+  }
+
+  #tryLock(session: Session, cluster: string): boolean {
+    const holder = this.#advisoryLocks.get(cluster)
+    if (!holder) this.#advisoryLocks.set(cluster, session)
+    return !holder || holder === session
+  }
+
+  async #transaction<T>(session: Session, work: (statements: MergeTransaction) => Promise<T>): Promise<T> {
+    const transaction = await this.#call(session, 'BEGIN', () => {
+      session.transaction = this.#database.begin()
+      return session.transaction
+    })
+    try {
+      const result = await work(this.#remote(session, mergeStatements(this.#database, transaction)))
+      await this.#call(session, 'COMMIT', () => {
+        this.#database.commit(transaction)
+        session.transaction = undefined
+      })
+      return result
+    } catch (error) {
+      await this.#call(session, 'ROLLBACK', () => {
+        if (!transaction.ended) this.#database.rollback(transaction)
+        session.transaction = undefined
+      }).catch(() => {}) // the session is gone too, and its transaction with it
+      throw error
+    }
+  }
+
+  /** Each statement as a call over the network. An empty one is none, as in `backend/src/postgres/`. */
+  #remote(session: Session, statements: MergeTransaction): MergeTransaction {
+    const isEmpty = (argument: unknown): boolean => Array.isArray(argument) && argument.length === 0
+    return Object.fromEntries(
+      Object.entries(statements).map(([name, statement]: [string, (...given: unknown[]) => unknown]) => [
+        name,
+        (...given: unknown[]) =>
+          isEmpty(given[0]) ? statement(...given) : this.#call(session, name, () => statement(...given)),
+      ]),
+    ) as unknown as MergeTransaction
+  }
+
+  /** The slot, and the heartbeats that a process sends through it. */
+  replicationSource(process: Process): ReplicationSource {
+    const { wal } = this.#database
+    return {
+      open: (sink) =>
+        process.call('open', () => {
+          if (!this.#database.up) throw new DatabaseError('57P03', 'the database is down')
+          return wal.open(process, sink)
+        }),
+      beginRun: () => process.call('beginRun', () => this.#database.beginRun()),
+      emitHeartbeat: (heartbeat) => process.call('heartbeat', () => this.#database.heartbeat(heartbeat)),
+    }
+  }
+}
