@@ -5,9 +5,10 @@
  */
 
 import type { Logger } from 'pino'
-import { judgeIncarnation, type Incarnation } from '../backend/src/domain/incarnation.ts'
+import { judgeIncarnation, type Incarnation, type Prepared } from '../backend/src/domain/incarnation.ts'
 import type { WriteOutcome, WriteRequest } from '../backend/src/domain/write.ts'
 import { viewOf, type PropertyView } from '../backend/src/domain/property.ts'
+import { checkPublished } from '../backend/src/replication/find-restored.ts'
 import { Applier } from '../backend/src/replication/applier.ts'
 import { Relay } from '../backend/src/replication/relay.ts'
 import type { Metrics } from '../backend/src/runtime/metrics.ts'
@@ -18,6 +19,7 @@ import type { Region, World } from './world.ts'
 const meter = { inc() {}, set() {}, observe() {}, reset() {} }
 const metrics = new Proxy({}, { get: () => meter }) as Metrics
 const verifyIntervalMs = 5000
+const checkPublishedMaxMs = 3000
 /** Longest time until a client has its answer, ms. */
 const answerMaxMs = 650
 
@@ -65,7 +67,9 @@ export class Backend {
     const replication: Service = {
       id: 'replication',
       run: async (signal) => {
-        const prepared = await process.call('prepare', () => this.#judge())
+        const known = await process.call('prepare', () => this.#judge())
+        const prepared =
+          known.kind === 'ready' ? await this.#verifyPublished(process, known.incarnation) : known
         if (prepared.kind !== 'ready') throw new Error(prepared.detail)
         this.#incarnation = prepared.incarnation
         await supervise(this.#services(process, prepared.incarnation), signal, options)
@@ -78,6 +82,19 @@ export class Backend {
     const { database, name } = this.#region
     if (!database.up) throw new Error('the database is down')
     return judgeIncarnation(database.identity(), name)
+  }
+
+  /** As in `app.ts`: what cannot be read in time, the applier reads. */
+  async #verifyPublished(process: Process, { actor }: Incarnation): Promise<Prepared> {
+    const limit = new AbortController()
+    const late = process.sleep(checkPublishedMaxMs, limit.signal).then(() => limit.abort())
+    const session = await this.#region.sessions.openMergeSession(process)
+    const log = this.#world.log.seenBy(process, this.#region.name)
+    const checked = checkPublished(session, log, actor, limit.signal).catch(() => {})
+    await Promise.race([checked, late])
+    limit.abort()
+    session.close()
+    return process.call('verify', () => this.#judge())
   }
 
   #services(process: Process, incarnation: Incarnation): Service[] {

@@ -21,6 +21,7 @@ import {
 import { SupersededError, type HeartbeatOrigin } from '../backend/src/postgres/emit-heartbeat.ts'
 import type { TopicIdentity } from '../backend/src/postgres/kafka-offsets.ts'
 import { formatLsn, parseLsn } from '../backend/src/postgres/lsn.ts'
+import type { OwnPosition } from '../backend/src/replication/find-restored.ts'
 import type { Random } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
 import { DatabaseError, Locks, Table, Transaction } from './transactions.ts'
@@ -42,7 +43,8 @@ export interface MarkRow {
   readonly partition: number
   readonly mark: Mark
 }
-export type SourceRow = Omit<Source, 'watermark' | 'gap'> & {
+export interface SourceRow {
+  readonly source: Omit<Source, 'watermark' | 'gap'>
   readonly partitions: number
   readonly clusterId: string
 }
@@ -338,7 +340,7 @@ export class SimulatedDatabase {
   }
 
   readSources(): { sources: readonly Source[]; now: number } {
-    const sources = [...this.sources.committed.values()].map(({ clusterId, ...source }): Source => ({
+    const sources = [...this.sources.committed.values()].map(({ clusterId, source }): Source => ({
       ...source,
       watermark: this.watermarkOf(source.actor),
       gap:
@@ -347,6 +349,10 @@ export class SimulatedDatabase {
         null,
     }))
     return { sources, now: this.clock }
+  }
+
+  readOwnPosition(): OwnPosition {
+    return { run: this.incarnation.committed.get('run') ?? null, walEnd: formatLsn(this.wal.end) }
   }
 
   readOffsets({ topicId }: TopicIdentity): { offsets: ReadonlyMap<number, bigint>; topicReplaced: boolean } {

@@ -86,7 +86,7 @@ export function mergeStatements(database: SimulatedDatabase, transaction: Transa
       for (const { heartbeat, partition } of delivered) mergeMark(database, transaction, heartbeat, partition)
       return Promise.resolve()
     },
-    readRun: () => Promise.resolve(transaction.get(database.incarnation, 'run') ?? null),
+    readOwnPosition: () => Promise.resolve(database.readOwnPosition()),
     refuseWrites: async (reason) => {
       await lock('incarnation')
       transaction.set(
@@ -137,17 +137,16 @@ function storeSource(
   { lower, upper }: OffsetBounds,
 ): Promise<void> {
   const { actor, partitions, since, t, applied } = heartbeat
-  transaction.set(database.sources, actor, {
+  const source = {
     actor,
     region: regionOf(actor),
-    since: transaction.get(database.sources, actor)?.since ?? since,
+    since: transaction.get(database.sources, actor)?.source.since ?? since,
     heartbeat_at: t,
     offset_lower: lower,
     offset_upper: upper,
     applied,
-    partitions,
-    clusterId,
-  })
+  }
+  transaction.set(database.sources, actor, { source, partitions, clusterId })
   const arrivedAt = database.clock
   transaction.onCommit.push(() => database.observer.onHeartbeat(database.region, heartbeat, arrivedAt))
   return Promise.resolve()

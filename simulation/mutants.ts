@@ -190,13 +190,13 @@ export const mutants: readonly Mutant[] = [
     caughtBy: simulation,
   },
   {
-    name: 'a heartbeat vouches for less than its own transaction, whatever else is running',
+    name: 'a heartbeat vouches for older transactions that are still running',
     file: 'postgres/emit-heartbeat.ts',
     search: 'pg_snapshot_xmin(pg_current_snapshot())::text',
     replace: 'pg_current_xact_id()::text',
     caughtBy: {
-      test: 'postgres/sources.pg.test.ts',
-      name: 'a heartbeat vouches for what was committed before it, and carries the marks of others',
+      test: '../../simulation/database.pg.test.ts',
+      name: 'a heartbeat does not vouch for a transaction that is still running',
     },
   },
   {

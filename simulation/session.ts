@@ -103,6 +103,9 @@ export class Sessions {
               database.offsets.committed.set(`${topic.topicId}/${partition}`, offset)
             }
           }),
+        readOwnPosition: () => call('readOwnPosition', () => database.readOwnPosition()),
+        refuseWrites: (reason) =>
+          call('refuseWrites', () => void database.incarnation.committed.set('refused', reason)),
         readSources: () => call('readSources', () => database.readSources()),
         readGaps: (clusterId) => call('readGaps', () => database.readGaps(clusterId)),
         recordGap: (clusterId, actor, reason) =>

@@ -22,6 +22,7 @@ export interface WalTransaction {
   readonly messages: readonly string[]
 }
 
+const walStart = 0x1000n
 const statusIntervalMs = 1000
 /** Transactions in one chunk of the stream, and the chance that a chunk ends amid a transaction. */
 const chunkMax = 6
@@ -64,9 +65,9 @@ export class Wal {
   readonly transactions: WalTransaction[] = []
   readonly #options: WalOptions
   readonly #buffer = Buffer.alloc(bufferBytes)
-  #end = 0x1000n
-  #confirmed = 0x1000n
-  #flushed = 0x1000n
+  #end = walStart
+  #confirmed = walStart
+  #flushed = walStart
   #sender: Sender | undefined
 
   constructor(options: WalOptions) {
@@ -100,8 +101,10 @@ export class Wal {
     this.#flushed = this.#confirmed
   }
 
+  /** Messages of transactions that have not committed are gone: their positions are used again. */
   crash(): void {
     this.#endSender('the database crashed')
+    this.#end = this.transactions.at(-1)?.endLsn ?? walStart
     this.#confirmed = this.#flushed
   }
 
