@@ -165,6 +165,7 @@ const failure = (at: number, direct = false): FailureRecord => ({
   at,
   reason: '503 region_unavailable by nginx',
   path: '/us/properties/7',
+  requestId: 'write-1',
   direct,
 })
 

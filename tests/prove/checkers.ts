@@ -95,7 +95,7 @@ export function checkFailures(failures: readonly FailureRecord[], faults: readon
     if (harms.length > 1 || harms.some((harm) => harm !== 'backend')) continue
     const cause = during.map(({ kind, victim }) => `${kind} ${victim}`).join(', ') || 'no fault'
     problems.push(
-      `at ${(failure.at / 1000).toFixed(1)} s, during ${cause}: ${failure.path}: ${failure.reason}`,
+      `at ${(failure.at / 1000).toFixed(1)} s, during ${cause}: ${failure.path} ${failure.requestId ?? ''}: ${failure.reason}`,
     )
   }
   return shortened(problems)

@@ -123,11 +123,12 @@ async function runFaults({ nemesis, until, nextStep, onFaults }: EpochOptions, l
 }
 
 function failuresOf(history: History, direct: boolean, origin: number): FailureRecord[] {
-  return history.failures.map(({ beganAt, at, reason, path }) => ({
+  return history.failures.map(({ beganAt, at, reason, path, requestId }) => ({
     beganAt: beganAt - origin,
     at: at - origin,
     reason,
     path,
+    requestId,
     direct,
   }))
 }

@@ -21,11 +21,14 @@ function wantedOrExit(): Wanted {
 }
 
 function verdict(record: RunRecord, out: string): string {
-  const { acknowledged, lost, faults, recoveries, failuresDirect, failuresThrough } = summarize(record)
+  const { acknowledged, lost, faults, recoveries, failuresDirect, failuresThrough, reasons, unresolved } =
+    summarize(record)
   const lines = [
     '',
     `${faults} faults, ${acknowledged} writes acknowledged, ${lost} lost or doubled`,
     `requests that failed and were sent again: ${failuresThrough} through NGINX, ${failuresDirect} at single backends`,
+    ...reasons.map(({ during, reason, count }) => `  ${count} × ${reason} (${during})`),
+    ...(unresolved > 0 ? [`${unresolved} writes given up without an answer`] : []),
     'recovery, seconds from the healing on (median, worst):',
     ...recoveries.map(
       ({ name, count, medianS, worstS }) =>

@@ -31,6 +31,7 @@ ${timeline(record)}
 <p>Seconds from the moment when the part was started again or let go, until every region answered its own clients and
 every backend reported a lag below 1 s. A part's own start is included (Kafka needs 9 s after a kill).</p>
 ${recoveryTable(summary)}
+${reasonTable(summary)}
 <h2>Audits</h2>
 <p>After each stretch of load everything is healed, both databases are compared row by row, and what they hold is compared
 with every answer that a client got.</p>
@@ -188,6 +189,16 @@ function recoveryTable({ recoveries }: Summary): string {
       String(failed),
     ]),
   )
+}
+
+function reasonTable({ reasons }: Summary): string {
+  if (reasons.length === 0) return ''
+  return `<h2>Requests that failed through NGINX</h2>
+<p>Attempts without an outcome, by what was gone. Nothing may fail here for want of a single backend.</p>
+${table(
+  ['times', 'what the client saw', 'what was gone'],
+  reasons.map(({ during, reason, count }) => [String(count), reason, during]),
+)}`
 }
 
 function epochTable(epochs: readonly EpochRecord[]): string {

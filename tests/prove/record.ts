@@ -37,6 +37,8 @@ export type FailureRecord = {
   readonly at: number
   readonly reason: string
   readonly path: string
+  /** As in the logs; none on a read. */
+  readonly requestId: string | undefined
   /** Past NGINX, at one backend. */
   readonly direct: boolean
 }

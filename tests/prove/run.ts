@@ -1,11 +1,14 @@
 /** A whole run: systems one after the other, in each of them epochs, and everything that was seen in one record. */
 
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { runEpoch, type EpochResult } from './epoch.ts'
 import type { Wanted } from './arguments.ts'
 import { Nemesis } from './nemesis.ts'
 import { planSteps } from './plan.ts'
 import { seeded } from './random.ts'
 import type { EpochRecord, FaultRecord, RunRecord } from './record.ts'
+import { takeOverCompose } from './compose-target.ts'
 import { startLocalTarget, type Target } from './target.ts'
 
 const epochMaxMs = 180_000
@@ -24,7 +27,7 @@ export async function runProof(wanted: Wanted, tell: (line: string) => void): Pr
   const startedAt = new Date().toISOString()
   const origin = performance.now()
   const done: Results = { epochs: [], results: [] }
-  const sizes = wanted.backends === undefined ? [1, 2] : [wanted.backends]
+  const sizes = sizesOf(wanted)
   let ended: string | undefined
   for (const [index, backendsPerRegion] of sizes.entries()) {
     try {
@@ -63,6 +66,12 @@ export async function runProof(wanted: Wanted, tell: (line: string) => void): Pr
   }
 }
 
+/** Backends in each region, of the systems that are tried one after the other; 0: as many as are there. */
+function sizesOf({ target, backends }: Wanted): readonly number[] {
+  if (target === 'compose') return [0]
+  return backends === undefined ? [1, 2] : [backends]
+}
+
 async function runSystem({
   wanted,
   origin,
@@ -76,24 +85,32 @@ async function runSystem({
   done: Results
   tell: (line: string) => void
 }): Promise<void> {
-  tell(
-    `${timeOf(performance.now() - origin)}  starting a system with ${backendsPerRegion} backend(s) in each region`,
-  )
-  const target = await startLocalTarget(backendsPerRegion)
+  const what =
+    wanted.target === 'compose'
+      ? 'taking over the compose project'
+      : `starting a system with ${backendsPerRegion} backend(s) in each region`
+  tell(`${timeOf(performance.now() - origin)}  ${what}`)
+  const target =
+    wanted.target === 'compose' ? await takeOverCompose() : await startLocalTarget(backendsPerRegion)
   const nemesis = new Nemesis(target, () => performance.now() - origin)
   let failed = true
   try {
     failed = await runEpochs({ wanted, origin, backendsPerRegion, done, tell, target, nemesis })
   } finally {
     nemesis.close()
-    await target.stop(failed)
+    if (failed) await keepLogs(target, join(wanted.out, 'logs', `${backendsPerRegion}`))
+    await target.stop()
   }
+}
+
+async function keepLogs(target: Target, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await target.keepLogs(folder)
 }
 
 async function runEpochs({
   wanted,
   origin,
-  backendsPerRegion,
   done,
   tell,
   target,
@@ -121,7 +138,8 @@ async function runEpochs({
       onFaults: (faults, failures) => tell(describeFaults(faults, failures)),
     })
     done.results.push(result)
-    done.epochs.push({ ...result.epoch, backendsPerRegion })
+    const perRegion = target.backends.length / Object.keys(target.databases).length
+    done.epochs.push({ ...result.epoch, backendsPerRegion: perRegion })
     tell(describeEpoch(result))
     failed ||= result.problems.length > 0
   }

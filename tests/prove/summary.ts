@@ -1,6 +1,6 @@
 /** The figures of a run that the terminal and the page both tell. Pure. */
 
-import { faultsDuring } from './checkers.ts'
+import { faultsDuring, harmOf } from './checkers.ts'
 import type { FaultRecord, RunRecord } from './record.ts'
 
 export type Recovery = {
@@ -21,7 +21,14 @@ export type Summary = {
   readonly conflicts: number
   readonly failuresThrough: number
   readonly failuresDirect: number
+  /** Writes given up without an answer; they may have happened or not. */
   readonly unresolved: number
+  /** Why requests through NGINX failed, the most frequent first: during which harm, and what the client saw. */
+  readonly reasons: ReadonlyArray<{
+    readonly during: string
+    readonly reason: string
+    readonly count: number
+  }>
   readonly recoveries: readonly Recovery[]
 }
 
@@ -38,6 +45,7 @@ export function summarize(record: RunRecord): Summary {
     failuresThrough: record.failures.length - direct,
     failuresDirect: direct,
     unresolved: sum(({ unresolved }) => unresolved),
+    reasons: reasonsOf(record),
     recoveries: recoveriesOf(record),
   }
 }
@@ -52,6 +60,21 @@ function kindOfVictim(victim: string): string {
     .replace(/^backend-.*/, 'backend')
     .replace('kafka', 'Kafka')
     .replace('nginx', 'NGINX')
+}
+
+function reasonsOf({ failures, faults }: RunRecord): Summary['reasons'] {
+  const entries = failures
+    .filter((failure) => !failure.direct)
+    .map((failure) => {
+      const harms = faultsDuring(failure, faults)
+        .map(harmOf)
+        .filter((harm) => harm !== 'none')
+      const during = harms.includes('entrance') ? 'NGINX down or frozen' : harms.join(' and ') || 'neither'
+      return { during, reason: failure.reason }
+    })
+  return [...Map.groupBy(entries, ({ during, reason }) => `${during}: ${reason}`).values()]
+    .flatMap((alike) => (alike[0] ? [{ ...alike[0], count: alike.length }] : []))
+    .toSorted((a, b) => b.count - a.count)
 }
 
 function recoveriesOf({ faults, failures }: RunRecord): Recovery[] {

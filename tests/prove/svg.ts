@@ -31,6 +31,9 @@ const chartHeight = 120
 const laneHeight = 15
 const axisHeight = 24
 const keyWidth = 150
+/** Points farther apart than this are not joined: nothing was measured in between. */
+const gapMinMs = 3_500
+const gapMinShare = 0.005
 const bandOpacity = 0.13
 const tailOpacity = 0.06
 const ticksMax = 16
@@ -142,12 +145,16 @@ function bands(frame: Frame, bottom: number): string {
 
 function path(frame: Frame, points: Line['points'], yOf: (value: number) => number): string {
   let pen: 'up' | 'down' = 'up'
+  let last = 0
+  const gapMs = Math.max(gapMinMs, frame.durationMs * gapMinShare)
   let drawn = ''
   for (const [at, value] of points) {
     if (value === undefined) {
       pen = 'up'
       continue
     }
+    if (at - last > gapMs) pen = 'up'
+    last = at
     drawn += `${pen === 'up' ? 'M' : 'L'}${xOf(frame, at)} ${yOf(value)}`
     pen = 'down'
   }

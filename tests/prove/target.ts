@@ -1,5 +1,7 @@
 /** A running system, as far as faults, load and checks have to do with it; and the local one, with proxies in its paths. */
 
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type pg from 'pg'
 import { freePort } from '../../local/ports.ts'
 import type { RegionName } from '../support/system.ts'
@@ -28,8 +30,9 @@ export type Target = {
   readonly links: ReadonlyMap<string, TcpProxy>
   /** Whatever was done to it is undone. */
   revive(): Promise<void>
-  /** Also prints the end of every log if `failed`. */
-  stop(failed: boolean): Promise<void>
+  /** Copies every part's log into a folder. */
+  keepLogs(folder: string): Promise<void>
+  stop(): Promise<void>
 }
 
 /** Starts the system on free ports; each backend reaches its database, and each region Kafka, through a proxy. */
@@ -64,8 +67,11 @@ export async function startLocalTarget(backendsPerRegion: number): Promise<Targe
         else part.resume()
       }
     },
-    async stop(failed) {
-      await system.stop(failed)
+    async keepLogs(folder) {
+      for (const { name, logFile } of stack.parts) await copyFile(logFile, join(folder, `${name}.log`))
+    },
+    async stop() {
+      await system.stop()
       await closeLinks()
     },
   }

@@ -12,25 +12,31 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 export type LinkState = 'open' | 'cut' | 'half-open' | { readonly delayMs: number }
 
 const host = '127.0.0.1'
+
+/** Where a proxy leads to: a port of this machine, or whatever is found for each connection. */
+export type Destination = number | (() => Promise<{ host: string; port: number }>)
+
 /** What may wait for a slow receiver before its sender is no longer read. */
 const waitingBytesMax = 4_000_000
 
 export class TcpProxy {
   readonly #server: Server
-  readonly #targetPort: number
+  readonly #destination: Destination
   readonly #sockets = new Set<Socket>()
   #state: LinkState = 'open'
 
-  private constructor(server: Server, targetPort: number) {
+  private constructor(server: Server, destination: Destination) {
     this.#server = server
-    this.#targetPort = targetPort
-    server.on('connection', (socket) => this.#accept(socket))
+    this.#destination = destination
+    server.on('connection', (socket) => {
+      this.#accept(socket).catch(() => socket.resetAndDestroy())
+    })
   }
 
-  /** Listens on a port of its own; nothing needs to listen on `targetPort` yet. */
-  static async open(targetPort: number, port: number): Promise<TcpProxy> {
+  /** Listens on `port`; nothing needs to listen at the destination yet. */
+  static async open(destination: Destination, port: number): Promise<TcpProxy> {
     const server = createServer({ noDelay: true, allowHalfOpen: true })
-    const proxy = new TcpProxy(server, targetPort)
+    const proxy = new TcpProxy(server, destination)
     server.listen({ port, host })
     await once(server, 'listening')
     return proxy
@@ -53,7 +59,7 @@ export class TcpProxy {
     for (const socket of this.#sockets) socket.resetAndDestroy()
   }
 
-  #accept(client: Socket): void {
+  async #accept(client: Socket): Promise<void> {
     this.#keep(client)
     if (this.#state === 'cut') {
       client.resetAndDestroy()
@@ -63,7 +69,10 @@ export class TcpProxy {
       client.resume()
       return
     }
-    const server = connect({ port: this.#targetPort, host, noDelay: true, allowHalfOpen: true })
+    const address =
+      typeof this.#destination === 'number' ? { port: this.#destination, host } : await this.#destination()
+    if (client.destroyed) return
+    const server = connect({ ...address, noDelay: true, allowHalfOpen: true })
     this.#keep(server)
     this.#pass(client, server)
     this.#pass(server, client)

@@ -15,7 +15,8 @@ export type RegionName = (typeof regionNames)[number]
 
 const replicationTimeoutMs = 30_000
 const logTailBytes = 2_000
-const databaseSettings = { max: 2, connectionTimeoutMillis: 5_000, statement_timeout: 30_000 }
+/** For a pool that looks on from outside. */
+export const databaseSettings = { max: 2, connectionTimeoutMillis: 5_000, statement_timeout: 30_000 }
 
 export type System = {
   readonly stack: Stack
