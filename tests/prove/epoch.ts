@@ -3,6 +3,7 @@
  * compared with what the clients were told.
  */
 
+import { loadavg } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { audit, readVectors } from '../support/audit.ts'
 import { History, type Observation } from '../support/history.ts'
@@ -89,6 +90,7 @@ export async function runEpoch(options: EpochOptions): Promise<EpochResult> {
       equalAfterMs,
       unresolved: history.unresolved.length,
       observations: observations.length,
+      loadAverage: loadavg()[0] ?? 0,
     },
     faults,
     failures,

@@ -35,6 +35,7 @@ function verdict(record: RunRecord, out: string): string {
         `  ${name.padEnd(28)} ${String(count).padStart(4)} ×  ${medianS.toFixed(1)}  ${worstS.toFixed(1)}`,
     ),
     ...record.problems.map(({ check, text }) => `PROBLEM  ${check}: ${text}`),
+    `load average ${Math.max(0, ...record.epochs.map(({ loadAverage }) => loadAverage)).toFixed(1)} on ${record.cores} cores`,
     `report: ${join(out, 'report.html')}`,
     record.passed
       ? `PASSED with seed ${record.seed}`

@@ -21,7 +21,7 @@ export function renderPage(record: RunRecord): string {
 <h1>Meridian under faults <span class="${record.passed ? 'good' : 'bad'}">${record.passed ? 'PASSED' : 'FAILED'}</span></h1>
 <p>Real PostgreSQL, Kafka, NGINX and backends, broken while clients wrote. Seed ${record.seed}, scenario
 ${text(record.scenario)}, ${record.minutes} minutes, ${text(record.target)}, begun ${text(record.startedAt)}.
-Times are minutes:seconds since then.</p>
+The machine has ${record.cores} cores. Times are minutes:seconds since then.</p>
 ${tiles(summary, record)}
 ${problems(record.problems)}
 <h2>Timeline</h2>
@@ -213,8 +213,9 @@ function epochTable(epochs: readonly EpochRecord[]): string {
       'conflicts',
       'answers compared',
       'equal after ms',
+      'load average',
     ],
-    epochs.map(({ beganAt, endedAt, backendsPerRegion, audit, equalAfterMs, observations }) => [
+    epochs.map(({ beganAt, endedAt, backendsPerRegion, audit, equalAfterMs, observations, loadAverage }) => [
       timeOf(beganAt),
       timeOf(endedAt),
       String(backendsPerRegion),
@@ -224,6 +225,7 @@ function epochTable(epochs: readonly EpochRecord[]): string {
       String(audit.conflicts),
       String(observations),
       equalAfterMs === undefined ? 'never' : String(Math.round(equalAfterMs)),
+      loadAverage.toFixed(1),
     ]),
   )
 }

@@ -62,6 +62,8 @@ export type EpochRecord = {
   readonly equalAfterMs: number | undefined
   readonly unresolved: number
   readonly observations: number
+  /** Processes that ran or waited for a core, the last minute's average: far above the cores, times say little. */
+  readonly loadAverage: number
 }
 
 export type Problem = { readonly check: string; readonly at: number; readonly text: string }
@@ -72,6 +74,7 @@ export type RunRecord = {
   readonly target: string
   readonly minutes: number
   readonly startedAt: string
+  readonly cores: number
   readonly durationMs: number
   readonly passed: boolean
   readonly problems: readonly Problem[]

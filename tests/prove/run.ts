@@ -1,6 +1,7 @@
 /** A whole run: systems one after the other, in each of them epochs, and everything that was seen in one record. */
 
 import { mkdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { runEpoch, type EpochResult } from './epoch.ts'
 import type { Wanted } from './arguments.ts'
@@ -55,6 +56,7 @@ export async function runProof(wanted: Wanted, tell: (line: string) => void): Pr
     target: wanted.target,
     minutes: wanted.minutes,
     startedAt,
+    cores: availableParallelism(),
     durationMs: performance.now() - origin,
     passed: problems.length === 0,
     problems,
