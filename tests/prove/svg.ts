@@ -24,7 +24,7 @@ export type Line = {
 export type Frame = { readonly durationMs: number; readonly faults: readonly FaultRecord[] }
 
 const width = 1_200
-const left = 130
+const left = 150
 const right = 12
 const top = 22
 const chartHeight = 120
