@@ -8,6 +8,7 @@
 import type { Claim } from '../backend/src/domain/claim.ts'
 import { conflictId, type ConflictRecord } from '../backend/src/domain/conflict.ts'
 import { groups } from '../backend/src/domain/fields.ts'
+import { lagReport } from '../backend/src/domain/lag.ts'
 import { compareStamps, covers, type Stamp } from '../backend/src/domain/stamp.ts'
 import type { AcceptedWrite, SimulatedDatabase } from './database.ts'
 import { canonicalState } from './observation.ts'
@@ -281,6 +282,16 @@ function checkQuarantine({ observation, regions, plan }: World): void {
     if (database.gaps.committed.size > 0)
       observation.fail(`${database.region}: a gap is seen where there is none`)
   }
+}
+
+/** The greatest lag that any region tells, s; infinite while one does not know its own. */
+export function greatestLag({ regions, plan }: World): number {
+  return Math.max(
+    ...regions.map(({ database }) => {
+      const { sources, now } = database.readSources()
+      return lagReport(database.region, plan.regions, sources, now).lag_seconds ?? Number.POSITIVE_INFINITY
+    }),
+  )
 }
 
 /** With ETags the state that a client has seen is the state that it writes on, so there is nothing to count. */

@@ -66,7 +66,8 @@ const simplifications: readonly ((plan: Plan) => Plan)[] = [
   ({ regions, ...plan }) => {
     const named = JSON.stringify(plan.steps)
     const needed = regions.filter((region) => named.includes(`"${region}`))
-    return { ...plan, regions: needed.length < 2 ? regions : needed }
+    const others = regions.filter((region) => !needed.includes(region))
+    return { ...plan, regions: [...needed, ...others.slice(0, Math.max(0, 2 - needed.length))] }
   },
 ]
 
