@@ -32,7 +32,7 @@ export class Backend {
   readonly #region: Region
   #starts = 0
   #process: Process | undefined
-  #stop = new AbortController()
+  readonly #stops: AbortController[] = []
   #incarnation: Incarnation | undefined
 
   constructor(name: string, world: World, region: Region) {
@@ -56,7 +56,8 @@ export class Backend {
     )
     trace(this.name, 'starts')
     this.#process = process
-    this.#stop = new AbortController()
+    const stop = new AbortController()
+    this.#stops.push(stop)
     this.#incarnation = undefined
     const options = {
       log: this.#logger(process),
@@ -75,7 +76,7 @@ export class Backend {
         await supervise(this.#services(process, prepared.incarnation), signal, options)
       },
     }
-    void supervise([replication], this.#stop.signal, options)
+    void supervise([replication], stop.signal, options)
   }
 
   #judge() {
@@ -151,8 +152,13 @@ export class Backend {
     if (!process?.alive || process.frozen) return
     this.#world.trace(this.name, 'is told to stop')
     this.#incarnation = undefined
-    this.#stop.abort()
+    this.#stops.at(-1)?.abort()
     this.#world.scheduler.after(100_000, () => process.crash())
+  }
+
+  /** After a history: Node keeps what listens to a signal that was never raised, and with it the whole world. */
+  dispose(): void {
+    for (const stop of this.#stops) stop.abort()
   }
 
   freeze(): void {

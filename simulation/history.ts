@@ -63,6 +63,7 @@ export async function runHistory(plan: Plan, trace?: (line: string) => void): Pr
     }
   }
   const report = failed() ? { integerExceptions: 0, twins: 0, conflicts: 0 } : checkEnd(world)
+  for (const { backends } of world.regions) for (const backend of backends) backend.dispose()
   return {
     plan,
     problems: observation.problems,

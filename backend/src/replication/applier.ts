@@ -51,7 +51,7 @@ export class Applier implements Service {
       const failure = await Promise.race([
         session.lost,
         this.#applyWhenLocked(session, stopped),
-        aborted(signal),
+        aborted(stopped),
       ])
       if (failure) throw failure
     } finally {

@@ -76,7 +76,7 @@ export class Relay implements Service {
         stream.ended,
         this.#publish(queue, publisher, stop.signal),
         this.#beat(leaders.length, stop.signal),
-        aborted(signal),
+        aborted(AbortSignal.any([signal, stop.signal])),
       ])
       if (failure) throw failure
     } finally {
