@@ -91,9 +91,13 @@ test('the image holds what runs, and nothing that only builds, tests or runs loc
 test('docker logs nginx_proxy tells of a request, with the time that the backend took', async () => {
   const requestId = `ci-${Date.now()}`
   await fetch(`${baseUrl}/us/health`, { headers: { 'X-Request-ID': requestId } })
-  const line = (await docker('logs', '--tail', '200', 'nginx_proxy'))
-    .split('\n')
-    .find((entry) => entry.includes(requestId))
+  let line: string | undefined
+  const isLogged = async (): Promise<boolean> => {
+    const log = await docker('logs', '--tail', '200', 'nginx_proxy')
+    line = log.split('\n').find((entry) => entry.includes(requestId))
+    return line !== undefined
+  }
+  await waitUntil(isLogged, { what: 'the line of the request', timeoutMs: 5000 })
   const { served_by, upstream_response_time } = JSON.parse(line ?? '{}') as Record<string, unknown>
   assert.equal(served_by, 'us')
   assert.match(String(upstream_response_time), /^\d+\.\d{3}$/)
