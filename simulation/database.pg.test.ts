@@ -1,7 +1,7 @@
 /** The simulated database and PostgreSQL give one answer to each statement, and hold the same after it. */
 
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Claim } from '../backend/src/domain/claim.ts'
 import type { Heartbeat } from '../backend/src/domain/event.ts'
@@ -13,27 +13,13 @@ import { mergeTransaction } from '../backend/src/postgres/merge-session.ts'
 import { readSources } from '../backend/src/postgres/read-sources.ts'
 import type { MergeTransaction } from '../backend/src/replication/ports.ts'
 import { conflictsArbitrary, seedState, statesArbitrary } from '../backend/src/testing/arbitraries.ts'
-import {
-  prepareTestDatabase,
-  startTestServer,
-  type TestDatabase,
-  type TestServer,
-} from '../backend/src/testing/database.ts'
+import { useTestDatabase } from '../backend/src/testing/database.ts'
 import { SimulatedDatabase } from './database.ts'
 import { mergeStatements } from './merge-statements.ts'
 import { Random } from './random.ts'
 import { Scheduler } from './scheduler.ts'
 
-let server: TestServer
-let database: TestDatabase
-before(async () => {
-  server = await startTestServer()
-  database = await prepareTestDatabase(server)
-})
-after(async () => {
-  await database?.close()
-  await server?.stop()
-})
+const database = useTestDatabase()
 
 const topic: TopicIdentity = { clusterId: 'c', topicId: 't', topic: 'property-updates' }
 const partitions = 2

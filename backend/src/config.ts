@@ -19,7 +19,7 @@ const environmentSchema = z.object({
     .pipe(z.array(regionName).min(1).max(16)),
   HOST: z.string().default('0.0.0.0'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
-  /** The region's PostgreSQL; the role needs REPLICATION. */
+  /** The region's PostgreSQL; the role owns the database and has REPLICATION. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   DATABASE_POOL_MAX: positive.max(500).default(16),
   /** The Kafka cluster that all regions share. */

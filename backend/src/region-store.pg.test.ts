@@ -1,39 +1,18 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import type pg from 'pg'
-import { UnavailableError } from './http/store.ts'
+import { test } from 'node:test'
+import { UnavailableError, type PropertyStore } from './http/store.ts'
 import { createPool } from './postgres/pool.ts'
 import { createRegionStore, waitingRequestsMax } from './region-store.ts'
-import {
-  prepareTestDatabase,
-  startTestServer,
-  type TestDatabase,
-  type TestServer,
-} from './testing/database.ts'
+import { useTestDatabase } from './testing/database.ts'
 
 const connections = 2
 /** Above the 650 ms within which every answer is due, on a machine that is busy. */
 const answerMaxMs = 900
 
-let server: TestServer
-let database: TestDatabase
-let pool: pg.Pool
-
-before(async () => {
-  server = await startTestServer()
-  database = await prepareTestDatabase(server)
-  pool = createPool(database.url, { max: connections, onError: () => {} })
-})
-after(async () => {
-  await pool?.end()
-  await database?.close()
-  await server?.stop()
-})
-
-const store = () => createRegionStore(pool, () => database.incarnation.actor)
+const database = useTestDatabase()
 let requestCount = 0
-const write = () =>
-  store().write({
+const writeTo = (store: PropertyStore) =>
+  store.write({
     id: 1,
     requestId: `request-${requestCount++}`,
     fingerprint: 'f',
@@ -50,13 +29,16 @@ const codeOf = async (work: Promise<unknown>): Promise<string> => {
   }
 }
 
-test('while a row is locked requests are answered 503 in time, those beyond the bound 429 at once, and then all is well', async () => {
+test('while a row is locked requests are answered 503 in time, those beyond the bound 429 at once, and then all is well', async (t) => {
+  const pool = createPool(database.url, { max: connections, onError: () => {} })
+  t.after(() => pool.end())
+  const store = createRegionStore(pool, () => database.incarnation.actor)
   const blocker = await database.pool.connect()
   await blocker.query('BEGIN')
   await blocker.query('SELECT FROM properties WHERE id = 1 FOR UPDATE')
   const startedAt = performance.now()
   const answers = Array.from({ length: connections + waitingRequestsMax + 5 }, async () => {
-    const code = await codeOf(write())
+    const code = await codeOf(writeTo(store))
     return { code, ms: performance.now() - startedAt }
   })
   const answered = await Promise.all(answers)
@@ -67,6 +49,6 @@ test('while a row is locked requests are answered 503 in time, those beyond the 
   assert.ok(Math.max(...refused.map(({ ms }) => ms)) < 200)
   await blocker.query('ROLLBACK')
   blocker.release()
-  assert.equal(await codeOf(write()), 'ok')
-  assert.equal(await codeOf(store().read(1)), 'ok')
+  assert.equal(await codeOf(writeTo(store)), 'ok')
+  assert.equal(await codeOf(store.read(1)), 'ok')
 })

@@ -1,27 +1,12 @@
 import assert from 'node:assert/strict'
-import { after, afterEach, before, test } from 'node:test'
+import { afterEach, test } from 'node:test'
 import { RelayQueue } from '../replication/relay-queue.ts'
 import { waitUntil } from '../../../local/wait.ts'
-import {
-  prepareTestDatabase,
-  startTestServer,
-  type TestDatabase,
-  type TestServer,
-} from '../testing/database.ts'
+import { useTestDatabase } from '../testing/database.ts'
 import { emitEvents } from './emit-events.ts'
 import { ReplicationStream, SlotBusyError } from './replication-stream.ts'
 
-let server: TestServer
-let database: TestDatabase
-
-before(async () => {
-  server = await startTestServer()
-  database = await prepareTestDatabase(server)
-})
-after(async () => {
-  await database?.close()
-  await server?.stop()
-})
+const database = useTestDatabase()
 
 let current: ReplicationStream | undefined
 afterEach(() => current?.close())

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, test } from 'node:test'
+import { beforeEach, test } from 'node:test'
 import type { PoolClient } from 'pg'
 import type { Heartbeat } from '../domain/event.ts'
-import {
-  prepareTestDatabase,
-  startTestServer,
-  type TestDatabase,
-  type TestServer,
-} from '../testing/database.ts'
+import { useTestDatabase } from '../testing/database.ts'
 import { beginRun, emitHeartbeat, SupersededError } from './emit-heartbeat.ts'
 import { recordGap } from './gaps.ts'
 import { advanceOffsets, FencedError, readOffsets, setOffsets } from './kafka-offsets.ts'
@@ -16,17 +11,7 @@ import { mergeMarks, storeSource } from './merge-marks.ts'
 import { pruneClaims } from './prune-claims.ts'
 import { readSources } from './read-sources.ts'
 
-let server: TestServer
-let database: TestDatabase
-
-before(async () => {
-  server = await startTestServer()
-  database = await prepareTestDatabase(server)
-})
-after(async () => {
-  await database?.close()
-  await server?.stop()
-})
+const database = useTestDatabase()
 beforeEach(() => database.pool.query('TRUNCATE marks, sources, replication_gaps, kafka_offsets, claims'))
 
 const heartbeat = (lsn: string, t: number): Heartbeat => ({

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, test } from 'node:test'
+import { beforeEach, test } from 'node:test'
 import fc from 'fast-check'
 import type { PropertyEvent } from '../domain/event.ts'
 import { encodeEtag } from '../domain/etag.ts'
@@ -8,28 +8,14 @@ import { viewOf, type PropertyState } from '../domain/property.ts'
 import { versionOf } from '../domain/stamp.ts'
 import { decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
 import { changesArbitrary, seedState, write } from '../testing/arbitraries.ts'
-import {
-  prepareTestDatabase,
-  startTestServer,
-  type TestDatabase,
-  type TestServer,
-} from '../testing/database.ts'
+import { useTestDatabase } from '../testing/database.ts'
 import { mergeStates } from './merge-states.ts'
 import { readProperty } from './read-property.ts'
 import { writeProperty } from './write-property.ts'
 
-let server: TestServer
-let database: TestDatabase
+const database = useTestDatabase()
 let requestCount = 0
 
-before(async () => {
-  server = await startTestServer()
-  database = await prepareTestDatabase(server)
-})
-after(async () => {
-  await database?.close()
-  await server?.stop()
-})
 beforeEach(async () => {
   await database.pool.query('UPDATE properties SET vector = $1, stamps = $1, version = 1, extra = $1', ['{}'])
   await database.pool.query('TRUNCATE claims')

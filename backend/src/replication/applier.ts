@@ -29,7 +29,7 @@ export interface ApplierOptions {
   /** ms since the epoch. */
   readonly now: () => number
   readonly sleep: Sleep
-  /** This actor's WAL is behind what it has published: the database was restored. */
+  /** This actor has published what its database does not know: the database was put back to an earlier state. */
   readonly onRestored: (detail: string) => void
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, test } from 'node:test'
+import { beforeEach, test } from 'node:test'
 import fc from 'fast-check'
 import type { Claim } from '../domain/claim.ts'
 import { joinConflicts, type ConflictRecord } from '../domain/conflict.ts'
@@ -11,26 +11,11 @@ import { readClaims } from '../postgres/merge-claims.ts'
 import { mergeTransaction } from '../postgres/merge-session.ts'
 import { readProperty } from '../postgres/read-property.ts'
 import { actors, seedFields, seedState, statesArbitrary, write } from '../testing/arbitraries.ts'
-import {
-  prepareTestDatabase,
-  startTestServer,
-  type TestDatabase,
-  type TestServer,
-} from '../testing/database.ts'
+import { useTestDatabase } from '../testing/database.ts'
 import { foldEvents } from './fold.ts'
 import { mergeBatch, type MergeCounts } from './merge-batch.ts'
 
-let server: TestServer
-let database: TestDatabase
-
-before(async () => {
-  server = await startTestServer()
-  database = await prepareTestDatabase(server)
-})
-after(async () => {
-  await database?.close()
-  await server?.stop()
-})
+const database = useTestDatabase()
 const reset = async (): Promise<void> => {
   await database.pool.query('TRUNCATE claims, conflicts')
   await database.pool.query('DELETE FROM properties WHERE id > 10')

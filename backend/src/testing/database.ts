@@ -1,6 +1,7 @@
 /** A real PostgreSQL for a test file, with as many prepared databases as it wants. */
 
 import { mkdtemp, rm } from 'node:fs/promises'
+import { after, before } from 'node:test'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -114,4 +115,22 @@ export async function prepareTestDatabase(server: TestServer, region = 'us'): Pr
     },
     close: () => pool.end(),
   }
+}
+
+/**
+ * The one database of a test file, on a server of its own: there before the first test, gone after the last one. Call it
+ * at the top of the file. Other `before` hooks of the file do not wait for it, tests and `beforeEach` do.
+ */
+export function useTestDatabase(): TestDatabase {
+  const database = {} as TestDatabase
+  let server: TestServer | undefined
+  before(async () => {
+    server = await startTestServer()
+    Object.assign(database, await prepareTestDatabase(server))
+  })
+  after(async () => {
+    await database.close?.()
+    await server?.stop()
+  })
+  return database
 }
