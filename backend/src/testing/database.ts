@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { createPostgres } from '../../../local/parts/postgres.ts'
+import { createPostgres, postgresVersions, type PostgresVersion } from '../../../local/parts/postgres.ts'
 import { parseEvent, type MeridianEvent } from '../domain/event.ts'
 import type { Incarnation } from '../domain/incarnation.ts'
 import { parseFrame } from '../postgres/pgoutput.ts'
@@ -20,13 +20,26 @@ export interface TestServer {
   stop(): Promise<void>
 }
 
+/** TEST_POSTGRES_VERSION, the major version of the servers that tests start. */
+function versionFromEnvironment(): PostgresVersion {
+  const wanted = process.env['TEST_POSTGRES_VERSION'] ?? '14'
+  const version = postgresVersions.find((known) => known === wanted)
+  if (!version) throw new Error(`TEST_POSTGRES_VERSION must be one of ${postgresVersions.join(', ')}`)
+  return version
+}
+
 /** Starts a server, or uses the one that TEST_DATABASE_URL names (its role must be a superuser). */
 export async function startTestServer(): Promise<TestServer> {
   const given = process.env['TEST_DATABASE_URL']
   const dir = await mkdtemp(join(tmpdir(), 'meridian-test-'))
   const part = given
     ? undefined
-    : await createPostgres({ name: 'postgres-test', dir, env: { POSTGRES_FSYNC: 'off' } })
+    : await createPostgres({
+        name: 'postgres-test',
+        dir,
+        version: versionFromEnvironment(),
+        env: { POSTGRES_FSYNC: 'off' },
+      })
   await part?.start()
   const serverUrl = given ?? part?.url ?? ''
   const created: string[] = []
