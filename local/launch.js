@@ -74,6 +74,7 @@ function target(command, args) {
   if (command === 'check') return ['check.ts', ...args]
   if (command === 'simulate') return ['../simulation/main.ts', ...args]
   if (command === 'prove') return ['../tests/prove/main.ts', ...args]
+  if (command === 'bench') return ['../bench/main.ts', ...args]
   return ['cli.ts', command ?? 'help', ...args]
 }
 

@@ -8,7 +8,7 @@ import { ensureKafkaJars } from './parts/kafka-jars.ts'
 import { projectRoot } from './paths.ts'
 import { ensureTool } from './tools.ts'
 
-const folders = ['backend/src', 'simulation', 'local', 'nginx', 'seeds', 'tests']
+const folders = ['backend/src', 'simulation', 'local', 'nginx', 'seeds', 'tests', 'bench']
 const patterns = folders.map((folder) => `${folder}/**/*.test.ts`)
 const testTimeoutMs = 600_000
 

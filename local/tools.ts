@@ -1,6 +1,7 @@
 /**
- * Programs that npm does not bring: Java and Maven for Kafka, and NGINX. What is missing is installed where that
- * is possible without asking (root on Debian or Ubuntu); elsewhere the error is the exact command to type.
+ * Programs that npm does not bring: Java and Maven for Kafka, NGINX, and what measurements need. What is missing is
+ * installed where that is possible without asking (root on Debian or Ubuntu); elsewhere the error is the exact command
+ * to type.
  */
 import { execFile } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
@@ -27,6 +28,15 @@ const tools = {
     brew: 'maven',
   },
   nginx: { program: 'nginx', what: 'NGINX', apt: ['nginx-light', 'nginx'], dnf: 'nginx', brew: 'nginx' },
+  // For measurements only.
+  wrk: { program: 'wrk', what: 'wrk (makes load)', apt: ['wrk'], dnf: 'wrk', brew: 'wrk' },
+  pgbench: {
+    program: 'pgbench',
+    what: "PostgreSQL's pgbench",
+    apt: ['postgresql-contrib'],
+    dnf: 'postgresql-contrib',
+    brew: 'postgresql',
+  },
 } satisfies Record<string, Tool>
 
 const javaVersionMin = 17

@@ -17,7 +17,8 @@ import { failedGuard, type Guard, type WriteOutcome, type WriteRequest } from '.
 import { assignments, eventProperty, newStamps, stateColumns, stateOf, type StateRow } from './columns.ts'
 import { messagePrefix } from './message-prefix.ts'
 
-const writeSql = `
+/** Also what the benchmark gives to pgbench. */
+export const writeSql = `
 WITH target AS MATERIALIZED (
   SELECT ${stateColumns()},
     coalesce((vector->>$4::text)::bigint, 0) + 1 AS n,
@@ -58,7 +59,7 @@ RETURNING ${stateColumns('p')},
     'claims', json_build_array(json_build_object('request_id', claim.request_id, 'acceptances', claim.acceptances))
   )::text) AS lsn`
 
-const refusalSql = `
+export const refusalSql = `
 SELECT (SELECT acceptances FROM claims WHERE request_id = $2::text) AS acceptances, p.*
 FROM (VALUES ($1::bigint)) AS wanted (wanted_id)
 LEFT JOIN properties AS p ON p.id = wanted.wanted_id`

@@ -1,0 +1,143 @@
+/**
+ * Whether a load was correct: a fast wrong run counts for nothing.
+ *
+ * Every property has as many new versions as there were acknowledged writes, every one of them has a claim, and both
+ * regions hold the same. Requests that were under way when the load ended are the only ones that may have been accepted
+ * unseen, and no more than there were.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+import { waitUntil } from '../local/wait.ts'
+import type { Bed } from './bed.ts'
+import type { PutResult } from './load/wrk.ts'
+
+const equalTimeoutMs = 300_000
+const equalIntervalMs = 250
+/** After this time no request is under way any more. */
+const answerMaxMs = 700
+const problemsShownMax = 5
+
+export type Versions = ReadonlyMap<number, number>
+
+/** Versions of the properties that were written to. */
+export async function readVersions(database: pg.Pool): Promise<Versions> {
+  const { rows } = await database.query<{ id: number; version: number }>(
+    'SELECT id::integer, version::integer FROM properties WHERE version <> 1',
+  )
+  return new Map(rows.map(({ id, version }) => [id, version]))
+}
+
+export async function countClaims(database: pg.Pool): Promise<number> {
+  const { rows } = await database.query<{ count: number }>('SELECT count(*)::integer FROM claims')
+  return rows[0]?.count ?? Number.NaN
+}
+
+/** Runs a load of writes on the first region and holds the database to its result. */
+export async function checkedPut(
+  bed: Bed,
+  load: (versions: Versions) => Promise<PutResult>,
+): Promise<PutResult> {
+  const database = bed.database('us')
+  const [before, claimsBefore] = [await readVersions(database), await countClaims(database)]
+  const result = await load(before)
+  await delay(answerMaxMs)
+  const [after, claimsAfter] = [await readVersions(database), await countClaims(database)]
+  throwIfAny([
+    ...findProblems(result, before, after),
+    ...(claimsAfter - claimsBefore === sum(after) - sum(before)
+      ? []
+      : [`${claimsAfter - claimsBefore} claims for ${sum(after) - sum(before)} writes`]),
+  ])
+  return result
+}
+
+/** What a load's result and the versions before and after it say against each other. Pure. */
+export function findProblems(result: PutResult, before: Versions, after: Versions): string[] {
+  const { sent, ok, refused, other, wrong, errors, acknowledged } = result
+  const problems: string[] = []
+  if (ok === 0) problems.push('no write was accepted')
+  if (other > 0) problems.push(`${other} answers other than 200 and 409`)
+  if (wrong > 0) problems.push(`${wrong} answers with a version that does not follow the client's`)
+  if (errors > 0) problems.push(`${errors} requests failed or took two seconds`)
+  const known = new Map(acknowledged)
+  let unseen = 0
+  for (const id of new Set([...known.keys(), ...after.keys()])) {
+    const written = (after.get(id) ?? 1) - (before.get(id) ?? 1)
+    const more = written - (known.get(id) ?? 0)
+    if (more < 0) problems.push(`property ${id}: ${known.get(id)} writes acknowledged, ${written} done`)
+    else unseen += more
+  }
+  const underWay = sent - ok - refused - other
+  if (unseen > underWay) problems.push(`${unseen} writes done unseen, ${underWay} requests under way`)
+  return problems
+}
+
+/** Runs writes of pgbench and holds the database to their number. */
+export async function checkedAnchor<T extends { readonly transactions: number }>(
+  database: pg.Pool,
+  load: () => Promise<T>,
+): Promise<T> {
+  const before = await readVersions(database)
+  const result = await load()
+  const written = sum(await readVersions(database)) - sum(before)
+  if (written !== result.transactions) {
+    throwIfAny([`pgbench ran ${result.transactions} writes, the database has ${written} more`])
+  }
+  return result
+}
+
+/** Accepted writes in all. */
+export function sum(versions: Versions): number {
+  let writes = 0
+  for (const version of versions.values()) writes += version - 1
+  return writes
+}
+
+/** Starts replication if it does not run, and waits until both regions hold the same. */
+export async function checkEqualRegions(bed: Bed): Promise<void> {
+  await bed.startReplication()
+  const [us, eu] = [bed.database('us'), bed.database('eu')]
+  await waitUntil(
+    async () => {
+      const counts = await Promise.all([us, eu].map(readProgress))
+      return counts[0] === counts[1]
+    },
+    { timeoutMs: equalTimeoutMs, intervalMs: equalIntervalMs, what: 'the other region to catch up' },
+  )
+  const [left, right] = await Promise.all([us, eu].map(readDigest))
+  if (JSON.stringify(left) !== JSON.stringify(right)) {
+    throwIfAny([`the regions differ:\n${JSON.stringify(left)}\n${JSON.stringify(right)}`])
+  }
+  const { rows } = await eu.query<{ reason: string }>(
+    'SELECT reason FROM quarantine UNION ALL SELECT reason FROM replication_gaps LIMIT 5',
+  )
+  throwIfAny(rows.map(({ reason }) => `refused or lost: ${reason}`))
+}
+
+/** All accepted writes, as far as a region knows them. */
+export async function readProgress(database: pg.Pool): Promise<number> {
+  const { rows } = await database.query<{ writes: number }>(
+    'SELECT (sum(version) - count(*))::float8 AS writes FROM properties',
+  )
+  return rows[0]?.writes ?? Number.NaN
+}
+
+/** All that is replicated, as a sum of its rows' hashes. */
+async function readDigest(database: pg.Pool): Promise<unknown> {
+  const digest = (rows: string): string =>
+    `(SELECT count(*) || ' ' || coalesce(sum(hashtextextended(row, 0)), 0) FROM (${rows}) AS r)`
+  const { rows } = await database.query(
+    `SELECT ${digest('SELECT p::text AS row FROM properties AS p')} AS properties,
+      ${digest('SELECT c::text AS row FROM conflicts AS c')} AS conflicts,
+      ${digest(`SELECT request_id || acceptances::text AS row FROM claims`)} AS claims`,
+  )
+  return rows[0]
+}
+
+function throwIfAny(problems: readonly string[]): void {
+  if (problems.length === 0) return
+  const shown = problems.slice(0, problemsShownMax)
+  const rest = problems.length - shown.length
+  throw new Error(`WRONG: ${shown.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`)
+}

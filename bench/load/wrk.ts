@@ -1,0 +1,104 @@
+/** Load from wrk: a process of its own that costs a small part of what the backend does. */
+
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { findTool } from '../tools.ts'
+
+const execute = promisify(execFile)
+const threadsMax = 2
+const endTimeoutMs = 30_000
+const outputBytesMax = 1_000_000
+
+export type WrkOptions = {
+  /** Folder for what goes in and out of wrk. */
+  readonly dir: string
+  readonly url: string
+  readonly connections: number
+  readonly seconds: number
+}
+
+export type PutOptions = WrkOptions & {
+  /** Ids from `first` on. */
+  readonly first: number
+  readonly count: number
+  /** Versions of those that are not at 1. */
+  readonly versions: ReadonlyMap<number, number>
+  /** All connections write to this many of the properties; each has its own ones if absent. */
+  readonly hot?: number
+  /** Mean pause of a connection between an answer and the next request. */
+  readonly pauseMs?: number
+}
+
+export type PutResult = {
+  readonly sent: number
+  /** 200. */
+  readonly ok: number
+  /** 409. */
+  readonly refused: number
+  /** Any other answer. */
+  readonly other: number
+  /** 200 with another version than the one after the client's. */
+  readonly wrong: number
+  /** Of the network, and answers later than two seconds. */
+  readonly errors: number
+  readonly seconds: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Property and number of writes. */
+  readonly acknowledged: ReadonlyArray<readonly [id: number, count: number]>
+}
+
+export type GetResult = Pick<PutResult, 'ok' | 'errors' | 'seconds' | 'p50Ms' | 'p99Ms'>
+
+let runs = 0
+
+export async function wrkPut(options: PutOptions): Promise<PutResult> {
+  const { first, count, hot, pauseMs, versions } = options
+  const known = [...versions].map(([id, version]) => `[${id}]=${version}`).join(',')
+  const further = { first, count, hot, pauseMs, versions: `{${known}}` }
+  return (await run('put.lua', options, further)) as PutResult
+}
+
+/** Reads the properties from `first` on, or one path. */
+export async function wrkGet(
+  options: WrkOptions & ({ readonly first: number; readonly count: number } | { readonly path: string }),
+): Promise<GetResult> {
+  const what =
+    'path' in options
+      ? { path: JSON.stringify(options.path) }
+      : { first: options.first, count: options.count }
+  const result = (await run('get.lua', options, what)) as GetResult
+  if (result.errors > 0) throw new Error(`${result.errors} of ${result.ok} reads failed`)
+  return result
+}
+
+async function run(
+  script: string,
+  { dir, url, connections, seconds }: WrkOptions,
+  further: Readonly<Record<string, number | string | undefined>>,
+): Promise<unknown> {
+  const wrk = await findTool('wrk')
+  const threads = Math.min(threadsMax, connections)
+  const name = join(dir, `wrk-${++runs}`)
+  const result = `${name}.json`
+  const seed = Date.now() % 1_000_000_000
+  const settings = { threads, connections, seed, result: JSON.stringify(result), ...further }
+  await writeFile(`${name}.lua`, luaTable(settings))
+  const counts = [`-t${threads}`, `-c${connections}`, `-d${Math.max(1, Math.round(seconds))}s`]
+  await execute(wrk, [...counts, '--latency', '-s', join(import.meta.dirname, script), url], {
+    env: { ...process.env, BENCH_SETTINGS: `${name}.lua` },
+    timeout: seconds * 1_000 + endTimeoutMs,
+    maxBuffer: outputBytesMax,
+  })
+  return JSON.parse(await readFile(result, 'utf8'))
+}
+
+/** A Lua file that returns a table; strings are Lua text already. */
+export function luaTable(settings: Readonly<Record<string, number | string | undefined>>): string {
+  const members = Object.entries(settings)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key} = ${value}`)
+  return `return { ${members.join(', ')} }\n`
+}
