@@ -39,6 +39,19 @@ describe('home fails', { concurrency: 4 }, () => {
     })
   }
 
+  for (const behaviour of ['die', 'hang', 503] satisfies Behaviour[]) {
+    test(`${behaviour}: a DELETE is sent on as a PUT is`, async (t) => {
+      const { edge, us, eu } = await twoRegions(t)
+      us.behaviour = behaviour
+      const headers = { 'X-Request-ID': 'r1', 'If-Match': '"seed"' }
+      const answer = await ask(edge, '/us/properties/1', { method: 'DELETE', headers })
+      assert.deepEqual([answer.status, answer.servedBy, answer.failover], [200, 'eu', 'true'])
+      const expected = [['DELETE', '/us/properties/1', '', 'r1']]
+      assert.deepEqual([summary(us), summary(eu)], [expected, expected])
+      assert.equal(eu.received[0]?.headers['if-match'], '"seed"')
+    })
+  }
+
   test('500: is the answer, not sent to the other region', async (t) => {
     const { edge, us, eu } = await twoRegions(t)
     us.behaviour = 500

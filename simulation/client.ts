@@ -123,6 +123,10 @@ export class Clients {
         trace('client', `${request.requestId} is refused by ${region}: ${outcome.current.etag} is current`)
         this.#known.set(key, outcome.current)
         return true
+      case 'deleted':
+        trace('client', `${request.requestId} is refused by ${region}: ${outcome.current.etag} is deleted`)
+        this.#known.set(key, outcome.current)
+        return true
       case 'not_found':
         observation.fail(`${request.id} is not found`)
         return true

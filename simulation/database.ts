@@ -13,8 +13,9 @@ import type { KnownIncarnation } from '../backend/src/domain/incarnation.ts'
 import type { Source } from '../backend/src/domain/lag.ts'
 import { viewOf, type PropertyState } from '../backend/src/domain/property.ts'
 import {
+  acceptedStatus,
   decideWrite,
-  failedGuard,
+  refusalOf,
   type WriteOutcome,
   type WriteRequest,
 } from '../backend/src/domain/write.ts'
@@ -239,7 +240,7 @@ export class SimulatedDatabase {
       actor: this.actor,
       n: after.vector[this.actor] ?? 0,
       fingerprint: request.fingerprint,
-      status: 200,
+      status: acceptedStatus(request.changes),
       version: property.version,
       etag: property.etag,
       xid: String(xid),
@@ -260,14 +261,15 @@ export class SimulatedDatabase {
     return { kind: 'accepted', property }
   }
 
-  #explainRefusal({ id, requestId, fingerprint, guard }: WriteRequest): WriteOutcome {
+  #explainRefusal(request: WriteRequest): WriteOutcome {
+    const { id, requestId, fingerprint } = request
     const acceptances = this.claims.committed.get(requestId)?.acceptances
     const same = acceptances?.find((acceptance) => acceptance.fingerprint === fingerprint)
     if (same) return { kind: 'duplicate_request', original: same }
     if (acceptances?.[0]) return { kind: 'request_id_reused', original: acceptances[0] }
     const state = this.properties.committed.get(id)
     if (!state) return { kind: 'not_found' }
-    return { kind: failedGuard(state.vector, guard) ?? 'version_conflict', current: viewOf(state) }
+    return { kind: refusalOf(state, request) ?? 'version_conflict', current: viewOf(state) }
   }
 
   /** `beginRun`: waits for a heartbeat that is under way, then reads the end of the WAL. */

@@ -23,6 +23,7 @@ const seedFields: Fields = {
   title: 'Seed',
   description: 'A seed.',
   status: 'active',
+  deleted: false,
 }
 
 export interface Region {

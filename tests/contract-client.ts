@@ -118,6 +118,22 @@ export async function put(path: string, body: object | string | Buffer, more: Fi
   return first
 }
 
+/** Sends a DELETE twice, and expects of the second one what `put` does. */
+export async function remove(path: string, more: Fields = {}): Promise<Answer> {
+  const headers = { 'X-Request-ID': freshId(), ...more }
+  const first = await send('DELETE', path, headers)
+  const second = await send('DELETE', path, headers)
+  if (first.status !== 204) {
+    assert.deepEqual([second.status, second.body], [first.status, first.body])
+    return first
+  }
+  assertCode(second, 422, 'duplicate_request')
+  const { status, etag } = second.body['original'] as Json
+  assert.deepEqual([first.text, status, etag], ['', 204, first.headers.get('etag')])
+  assert.equal(first.headers.get('x-request-id'), headers['X-Request-ID'])
+  return first
+}
+
 export function assertCode(answer: Answer, status: number, code: string): void {
   assert.deepEqual([answer.status, answer.body['code']], [status, code], answer.text)
 }

@@ -18,6 +18,7 @@ import {
   isFresh,
   pick,
   put,
+  remove,
   send,
   startSystem,
   stopSystem,
@@ -101,9 +102,9 @@ for (const region of regions) {
       for (const path of ['/mars/health', '/health', '/properties/1', `/${region}/metrics`, '/metrics']) {
         assert.equal((await get(path)).status, 404, path)
       }
-      const wrong = await send('DELETE', `/${region}/properties/2`, writeHeaders())
+      const wrong = await send('PATCH', `/${region}/properties/2`, writeHeaders())
       assertCode(wrong, 405, 'method_not_allowed')
-      assert.equal(wrong.headers.get('allow'), 'GET, HEAD, PUT')
+      assert.equal(wrong.headers.get('allow'), 'GET, HEAD, PUT, DELETE')
       assert.equal((await get(`/${region}/properties/%ff`)).status, 400)
     })
 
@@ -173,6 +174,41 @@ for (const region of regions) {
         'request_id_reused',
       )
       assertCode(await put(`/${region}/properties/999999999`, { price, version: 1 }), 404, 'not_found')
+    })
+
+    test('a deletion, the tombstone, and its restoration', async () => {
+      const { path, property, version, etag } = await pick(region)
+      assertCode(await send('DELETE', path, { 'If-Match': '*' }), 400, 'missing_request_id')
+      assertCode(await send('DELETE', path, { 'X-Request-ID': freshId() }), 400, 'guard_required')
+      assertCode(await send('DELETE', path, writeHeaders({ 'If-Match': '*' }), '{}'), 400, 'invalid_body')
+      const headers = { 'X-Request-ID': freshId() }
+      const nowhere = `/${region}/properties/999999999`
+      assertCode(await remove(nowhere, { 'If-Match': '*', ...headers }), 404, 'not_found')
+      const stale = await remove(path, { 'If-Match': '"us.nobody:1"', ...headers })
+      assert.deepEqual([stale.body['code'], stale.body['current']], ['precondition_failed', property])
+      const removed = await remove(path, { 'If-Match': etag, ...headers })
+      assert.equal(removed.status, 204)
+      assertCode(await remove(nowhere, { 'If-Match': '*', ...headers }), 422, 'request_id_reused')
+
+      const tombstone = { version: version + 1, etag: removed.headers.get('etag') }
+      const another = { 'X-Request-ID': freshId() }
+      for (const refused of [
+        await get(path),
+        await remove(path, { 'If-Match': '*', ...another }),
+        await put(path, { price: later(property), version: version + 1 }, another),
+        await put(path, property, another),
+      ]) {
+        assertCode(refused, 404, 'deleted')
+        assert.deepEqual([refused.body['version'], refused.body['etag']], Object.values(tombstone))
+      }
+      assert.equal((await send('HEAD', path)).status, 404)
+      assert.equal((await get(`${path}/conflicts`)).status, 200)
+      assertCode(await put(path, { deleted: false, version }, another), 409, 'version_conflict')
+      const restored = await put(path, { deleted: false, bedrooms: 7, ...tombstone }, another)
+      const { etag: _, updated_at: __, ...rest } = restored.body
+      const { etag: ___, updated_at: ____, ...expected } = property
+      assert.deepEqual(rest, { ...expected, bedrooms: 7, version: version + 2 })
+      assert.deepEqual((await get(path)).body, restored.body)
     })
 
     test('wrong members are named, and nothing happens', async () => {

@@ -45,6 +45,15 @@ test('an event reads back as it was written, unknown members included', () => {
   )
 })
 
+test('an event of a release without deletion is of a live property', () => {
+  const { property, ...rest } = JSON.parse(
+    encodePropertyEvent({ actor: 'us.a', state: seedState(), conflicts: [], claims: [] }),
+  )
+  delete property.deleted
+  const event = parseEvent(JSON.stringify({ property, ...rest }))
+  assert.deepEqual(event.type === 'property' && event.state, seedState())
+})
+
 test('content that cannot be stored is refused, a stamp is not refused for its time', () => {
   const text = (changes: object) =>
     JSON.stringify({

@@ -12,7 +12,7 @@ import { compareStamps, type Stamp } from './stamp.ts'
 
 /**
  * In the order in which they join, least first.
- * - `concurrent`: the value was overwritten by a write that had not seen it.
+ * - `concurrent`: the value was overwritten, or hidden by a delete, by a write that had not seen it.
  * - `duplicate`: the same request was accepted in two regions; harmless, both wrote the same.
  * - `request_id_reused`: two different requests with one id were accepted in two regions.
  */

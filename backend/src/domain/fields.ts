@@ -56,6 +56,8 @@ export const fieldTable = {
   title: { group: 'title', sqlType: 'text', schema: text(200) },
   description: { group: 'description', sqlType: 'text', schema: text(10_000) },
   status: { group: 'status', sqlType: 'text', schema: z.enum(statuses) },
+  /** The tombstone: nothing else of a property changes when it is deleted, and restoring it is an ordinary write. */
+  deleted: { group: 'deleted', sqlType: 'boolean', schema: z.boolean() },
 } as const satisfies Record<string, FieldDefinition>
 
 export type FieldName = keyof typeof fieldTable
@@ -70,11 +72,15 @@ export const groups: ReadonlyMap<string, readonly FieldName[]> = Map.groupBy(
   (name) => fieldTable[name].group,
 )
 
-/** Every mutable field, required: the shape of a whole property. */
-export const fieldsSchema = z.object(
-  Object.fromEntries(fieldNames.map((name) => [name, fieldTable[name].schema])) as {
+/**
+ * Every mutable field: the shape of a whole property, in events and seeds. Both are older than `deleted`, so without it
+ * a property is live.
+ */
+export const fieldsSchema = z.object({
+  ...(Object.fromEntries(fieldNames.map((name) => [name, fieldTable[name].schema])) as {
     [F in FieldName]: (typeof fieldTable)[F]['schema']
-  },
-)
+  }),
+  deleted: fieldTable.deleted.schema.default(false),
+})
 
 export const isFieldName = (name: string): name is FieldName => Object.hasOwn(fieldTable, name)

@@ -4,7 +4,8 @@
  *
  * Invariant: `joinStates` is commutative, associative and idempotent, so duplicates, reordering, gaps and whole
  * re-deliveries are harmless. Detecting conflicts is a local step that looks at the two sides of one join; it is not
- * associative and need not be, since its results are records that unite by name.
+ * associative and need not be, since its results are records that unite by name. What a delete hides is a loss like what
+ * an overwrite replaces: it is recorded unless the delete has seen it.
  */
 
 import { fieldNames, groups, type FieldName, type Fields } from './fields.ts'
@@ -68,10 +69,15 @@ function compareExtra(a: PropertyState, b: PropertyState, name: string): number 
 }
 
 /**
- * The losses of one join: of each group the losing value, if it is no seed's, if the state that holds the winner had
- * not seen it, and if the values differ.
+ * The losses of one join. Of each group the losing value, if it is no seed's, if the state that holds the winner had
+ * not seen it, and if the values differ; and if the result is deleted, the winning value too that the state that holds
+ * the delete had not seen.
  */
 export function detectConflicts(a: PropertyState, b: PropertyState): readonly ConflictRecord[] {
+  return [...overwrittenValues(a, b), ...hiddenValues(a, b)]
+}
+
+function overwrittenValues(a: PropertyState, b: PropertyState): readonly ConflictRecord[] {
   const records: ConflictRecord[] = []
   for (const [group, members] of groups) {
     const winner = winnerOf(a, b, members)
@@ -79,15 +85,35 @@ export function detectConflicts(a: PropertyState, b: PropertyState): readonly Co
     const stamp = stampOf(loser, members[0] as FieldName)
     if (stamp[3] === 0 || covers(winner.vector, stamp)) continue
     if (members.every((name) => winner.fields[name] === loser.fields[name])) continue
-    records.push({
-      id: conflictId(loser.id, group, stamp),
-      property_id: loser.id,
-      group,
-      kind: 'concurrent',
-      value: Object.fromEntries(members.map((name) => [name, loser.fields[name]])),
-      stamp,
-      resolution: null,
-    })
+    records.push(lossOf(loser, group, members))
   }
   return records
+}
+
+/**
+ * Values are not compared: whoever wrote one to a live property must be able to learn that it is gone. If both sides
+ * hold the same delete, this join hides nothing: what either side has, it has recorded.
+ */
+function hiddenValues(a: PropertyState, b: PropertyState): readonly ConflictRecord[] {
+  const deleter = winnerOf(a, b, ['deleted'])
+  const isShared = compareStamps(stampOf(a, 'deleted'), stampOf(b, 'deleted')) === 0
+  if (!deleter.fields.deleted || isShared) return []
+  return [...groups].flatMap(([group, members]) => {
+    const winner = winnerOf(a, b, members)
+    const stamp = stampOf(winner, members[0] as FieldName)
+    return covers(deleter.vector, stamp) ? [] : [lossOf(winner, group, members)]
+  })
+}
+
+function lossOf(loser: PropertyState, group: string, members: readonly FieldName[]): ConflictRecord {
+  const stamp = stampOf(loser, members[0] as FieldName)
+  return {
+    id: conflictId(loser.id, group, stamp),
+    property_id: loser.id,
+    group,
+    kind: 'concurrent',
+    value: Object.fromEntries(members.map((name) => [name, loser.fields[name]])),
+    stamp,
+    resolution: null,
+  }
 }

@@ -23,11 +23,12 @@ export interface PropertyState {
   readonly extra: Readonly<Record<string, unknown>>
 }
 
-/** A property as clients see it. */
+/** A property as clients see it. Only the view of a deleted one tells that it is. */
 export type PropertyView = {
   readonly id: number
   readonly region_origin: string
-} & Fields & {
+} & Omit<Fields, 'deleted'> & {
+    readonly deleted?: true
     readonly version: number
     readonly updated_at: string
     readonly etag: string
@@ -46,10 +47,12 @@ export function formatTime(microseconds: number): string {
 }
 
 export function viewOf(state: PropertyState): PropertyView {
+  const { deleted, ...fields } = state.fields
   return {
     id: state.id,
     region_origin: state.region_origin,
-    ...state.fields,
+    ...fields,
+    ...(deleted && { deleted }),
     version: versionOf(state.vector),
     updated_at: formatTime(updatedAt(state.stamps)),
     etag: encodeEtag(state.vector),

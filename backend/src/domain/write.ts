@@ -32,7 +32,10 @@ export type WriteOutcome =
   | { readonly kind: 'accepted'; readonly property: PropertyView }
   | { readonly kind: 'duplicate_request' | 'request_id_reused'; readonly original: Acceptance }
   | { readonly kind: 'not_found' }
-  | { readonly kind: 'precondition_failed' | 'version_conflict'; readonly current: PropertyView }
+  | { readonly kind: Refusal; readonly current: PropertyView }
+
+/** Why a write to a property that exists is refused, in the order of the checks. */
+export type Refusal = 'deleted' | 'precondition_failed' | 'version_conflict'
 
 const sameVector = (a: Vector, b: Vector): boolean => {
   const [entriesA, entriesB] = [Object.entries(a), Object.entries(b)]
@@ -44,11 +47,15 @@ const matches = (vector: Vector, etag: string): boolean => {
   return expected !== undefined && sameVector(vector, expected)
 }
 
-/** Which guard fails against a state: `If-Match` is checked first (412), then `version` and the body's `etag` (409). */
-export function failedGuard(
-  vector: Vector,
-  guard: Guard,
-): 'precondition_failed' | 'version_conflict' | undefined {
+/**
+ * Why a state refuses a write, if it does: a deleted property takes none but one that restores it (404), then
+ * `If-Match` is checked (412), then `version` and the body's `etag` (409).
+ */
+export function refusalOf(
+  { fields, vector }: PropertyState,
+  { guard, changes }: Pick<WriteRequest, 'guard' | 'changes'>,
+): Refusal | undefined {
+  if (fields.deleted && changes.deleted !== false) return 'deleted'
   if (Array.isArray(guard.ifMatch) && !guard.ifMatch.some((etag: string) => matches(vector, etag))) {
     return 'precondition_failed'
   }
@@ -56,6 +63,9 @@ export function failedGuard(
   if (guard.etag !== undefined && !matches(vector, guard.etag)) return 'version_conflict'
   return undefined
 }
+
+/** The HTTP status of an accepted write, which its claim keeps for the answer to a retry. */
+export const acceptedStatus = (changes: Partial<Fields>): number => (changes.deleted ? 204 : 200)
 
 /** Who accepts the write, and when (µs since the epoch, on the accepting database's clock). */
 export interface WriteContext {
@@ -68,9 +78,9 @@ export function decideWrite(
   state: PropertyState,
   request: Pick<WriteRequest, 'guard' | 'changes' | 'requestId'>,
   { actor, t }: WriteContext,
-): PropertyState | 'precondition_failed' | 'version_conflict' {
-  const failed = failedGuard(state.vector, request.guard)
-  if (failed) return failed
+): PropertyState | Refusal {
+  const refusal = refusalOf(state, request)
+  if (refusal) return refusal
   const n = (state.vector[actor] ?? 0) + 1
   const stamps: Record<string, Stamp> = { ...state.stamps }
   for (const members of groups.values()) {

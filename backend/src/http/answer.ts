@@ -1,8 +1,8 @@
 /**
  * Writes answers.
  *
- * Invariant: every answer is JSON with an exact content type and length, written in one piece, so there is no answer
- * that breaks off in the middle. Node leaves out the body of an answer to HEAD.
+ * Invariant: every answer with a body is JSON with an exact content type and length, written in one piece, so there is no
+ * answer that breaks off in the middle. Node leaves out the body of an answer to HEAD.
  */
 
 import type { Response } from 'express'
@@ -16,6 +16,10 @@ type Headers = Readonly<Record<string, string>>
 
 export function sendJson(response: Response, status: number, body: object, headers: Headers = {}): void {
   send(response, status, 'application/json; charset=utf-8', body, headers)
+}
+
+export function sendNoContent(response: Response, headers: Headers): void {
+  response.writeHead(204, headers).end()
 }
 
 export function sendNotModified(response: Response, headers: Headers): void {

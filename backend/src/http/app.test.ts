@@ -76,10 +76,10 @@ test('unknown paths, regions and methods', async () => {
   assert.equal(failed.headers.get('x-failover'), 'true')
   await assertProblem(failed, 404, 'unknown_path')
   for (const [path, method, allow] of [
-    ['/us/properties/1', 'DELETE', 'GET, HEAD, PUT'],
-    ['/us/properties/1', 'POST', 'GET, HEAD, PUT'],
-    ['/us/properties/1', 'OPTIONS', 'GET, HEAD, PUT'],
+    ['/us/properties/1', 'POST', 'GET, HEAD, PUT, DELETE'],
+    ['/us/properties/1', 'OPTIONS', 'GET, HEAD, PUT, DELETE'],
     ['/us/health', 'PUT', 'GET, HEAD'],
+    ['/us/properties/1/conflicts', 'DELETE', 'GET, HEAD'],
     ['/metrics', 'POST', 'GET, HEAD'],
   ] as const) {
     const response = await get(path, { method })

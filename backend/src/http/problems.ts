@@ -32,7 +32,10 @@ export const problemTable = {
   invalid_json: { status: 400, title: 'Body is not JSON' },
   /** Members are unknown, of a wrong type or out of range. Cure: correct each of those named in `errors`. */
   invalid_body: { status: 400, title: 'Invalid body' },
-  /** Nothing says which state the write is based on. Cure: send back `version` or `etag` as read, or `If-Match`. */
+  /**
+   * Nothing says which state the write is based on. Cure: `If-Match` with the `etag` as read; in a PUT also `version` or
+   * `etag` as read, in the body.
+   */
   guard_required: { status: 400, title: 'A version guard is required' },
   /** Cause: the body has the guard and read-only members only. Cure: send at least one mutable member. */
   nothing_to_change: { status: 400, title: 'Nothing to change' },
@@ -66,6 +69,8 @@ export const problemTable = {
   request_id_reused: { status: 422, title: 'X-Request-ID was used for another request' },
   /** There is no such property. */
   not_found: { status: 404, title: 'Property not found' },
+  /** The property was deleted; `version` and `etag` name that state. Cure: a PUT with `deleted: false` restores it. */
+  deleted: { status: 404, title: 'Property was deleted' },
   /** `If-Match` names another state than the current one, which is in `current`. Cure: redo the change on that. */
   precondition_failed: { status: 412, title: 'If-Match does not hold' },
   /** `version` or `etag` is stale; the current state is in `current`. Cure: redo the change on that. */

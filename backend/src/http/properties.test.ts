@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
-import { assertProblem, freshRequestId, json, put, startTestApp, type TestApp } from './testing/test-app.ts'
+import {
+  assertProblem,
+  freshRequestId,
+  json,
+  put,
+  remove,
+  startTestApp,
+  type TestApp,
+} from './testing/test-app.ts'
 
 let app: TestApp
 before(async () => {
@@ -96,6 +104,61 @@ test('guards: each that is sent must hold, and a refusal has the current state',
   const same = await put(url, { status: 'sold', version: 3 })
   assert.equal((await json(same))['version'], 4, 'equal members are a write too')
   assert.equal((await put(url, { price: 3 }, { 'If-Match': '*' })).status, 200)
+})
+
+test('a deletion, sent twice; the tombstone; and its restoration', async () => {
+  const url = `${app.url}/us/properties/8`
+  const live = await json(await get('/us/properties/8'))
+  await assertProblem(await remove(url, { 'If-Match': '"x"' }), 412, 'precondition_failed')
+  const headers = { 'X-Request-ID': freshRequestId(), 'If-Match': String(live['etag']) }
+  const first = await remove(url, headers)
+  const etag = first.headers.get('etag')
+  assert.deepEqual([first.status, await first.text(), first.headers.get('content-type')], [204, '', null])
+  assert.equal(first.headers.get('x-request-id'), headers['X-Request-ID'])
+  const again = await assertProblem(await remove(url, headers), 422, 'duplicate_request')
+  const original = again['original'] as Record<string, unknown>
+  assert.deepEqual([original['status'], original['version'], original['etag']], [204, 2, etag])
+
+  const requestId = { 'X-Request-ID': freshRequestId() }
+  for (const response of [
+    await get('/us/properties/8'),
+    await get('/us/properties/8', { headers: { 'If-Match': '"x"' } }),
+    await remove(url, requestId),
+    await put(url, { price: 1, version: 2 }, requestId),
+    await put(url, { price: 1, version: 1 }, { 'If-Match': '"x"', ...requestId }),
+  ]) {
+    const problem = await assertProblem(response, 404, 'deleted')
+    assert.deepEqual([problem['version'], problem['etag']], [2, etag])
+  }
+  assert.deepEqual(await json(await get('/us/properties/8/conflicts')), { conflicts: [] })
+  const stale = await put(url, { deleted: false, version: 1 }, requestId)
+  const conflict = await assertProblem(stale, 409, 'version_conflict')
+  assert.equal((conflict['current'] as Record<string, unknown>)['deleted'], true)
+  const restored = await put(url, { deleted: false, price: 7, etag }, requestId)
+  const property = await json(restored)
+  assert.deepEqual([restored.status, property['price'], property['version']], [200, 7, 3])
+  assert.deepEqual(Object.keys(property), Object.keys(live))
+  assert.equal((await put(url, { deleted: false, version: 3 })).status, 200, 'it is there already')
+})
+
+test('a deletion is checked in the order of a PUT', async () => {
+  const url = `${app.url}/us/properties/9`
+  const bare = (headers: Record<string, string>, body?: string) =>
+    fetch(url, { method: 'DELETE', headers, ...(body !== undefined && { body }) })
+  await assertProblem(await bare({ 'If-Match': '*' }), 400, 'missing_request_id')
+  await assertProblem(await remove(url, { 'If-Match': 'x' }), 400, 'invalid_header')
+  await assertProblem(await remove(url, { 'If-None-Match': '*' }), 400, 'invalid_header')
+  await assertProblem(await remove(`${app.url}/us/properties/0`), 400, 'invalid_id')
+  const requestId = freshRequestId()
+  await assertProblem(await bare({ 'X-Request-ID': requestId }), 400, 'guard_required')
+  const withBody = await bare({ 'X-Request-ID': requestId, 'If-Match': '*' }, '{"version":1}')
+  await assertProblem(withBody, 400, 'invalid_body')
+  assert.equal((await put(url, { price: 1, version: 1 }, { 'X-Request-ID': requestId })).status, 200)
+  const reused = await remove(`${app.url}/us/properties/99`, { 'X-Request-ID': requestId })
+  await assertProblem(reused, 422, 'request_id_reused')
+  await assertProblem(await remove(`${app.url}/us/properties/99`), 404, 'not_found')
+  assert.equal((await remove(url, { 'If-Match': '"x", *' })).status, 400)
+  assert.equal((await get('/us/properties/9')).status, 200)
 })
 
 test('what is checked first is answered first', async () => {

@@ -1,13 +1,14 @@
 /**
- * `GET` and `PUT /properties/{id}`.
+ * `GET`, `PUT` and `DELETE /properties/{id}`.
  *
  * Invariant: a write is checked completely before the store hears of it, in a fixed order: headers, id, content type,
- * body, members. What the store refuses leaves its request id free; only 422 says that it was used.
+ * body, members. A deletion has no body, so its one guard is `If-Match`. What the store refuses leaves its request id free; only 422 says that it was used.
  */
 
 import type { Request, Response } from 'express'
-import type { WriteOutcome, WriteRequest } from '../domain/write.ts'
-import { sendJson, sendNotModified, sendProblem } from './answer.ts'
+import type { PropertyView } from '../domain/property.ts'
+import type { Guard, WriteOutcome, WriteRequest } from '../domain/write.ts'
+import { sendJson, sendNoContent, sendNotModified, sendProblem } from './answer.ts'
 import { readJson } from './body.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { matchesNone, parseId, parseIfMatch, parseRequestId } from './headers.ts'
@@ -21,6 +22,13 @@ export const noSuchProperty = (id: number): Problem => ({
   detail: `There is no property ${id}.`,
 })
 
+/** A tombstone shows nothing but the state that a restoring PUT has to name. */
+const deletedProblem = ({ id, version, etag }: PropertyView): Problem => ({
+  code: 'deleted',
+  detail: `Property ${id} was deleted. A PUT with deleted: false restores it.`,
+  extensions: { version, etag },
+})
+
 /** The current state may be kept by a cache, but asked for again each time. */
 const revalidate = { 'Cache-Control': 'no-cache' }
 
@@ -32,6 +40,7 @@ export async function getProperty(store: PropertyStore, request: Request, respon
 
   const property = await store.read(id.value)
   if (!property) return sendProblem(response, noSuchProperty(id.value))
+  if (property.deleted) return sendProblem(response, deletedProblem(property))
   if (Array.isArray(ifMatch.value) && !ifMatch.value.includes(property.etag)) {
     return sendProblem(response, staleProblem('precondition_failed', property))
   }
@@ -41,14 +50,43 @@ export async function getProperty(store: PropertyStore, request: Request, respon
 }
 
 export async function putProperty(store: PropertyStore, request: Request, response: Response): Promise<void> {
-  const write = await parseWrite(request, response)
-  if ('problem' in write) return sendProblem(response, write.problem)
-  const outcome = await store.write(write.value)
-  if (outcome.kind !== 'accepted') return sendProblem(response, problemOf(outcome, write.value.id))
-  sendJson(response, 200, outcome.property, { ETag: outcome.property.etag })
+  const property = await write(store, await parsePut(request, response), response)
+  if (property) sendJson(response, 200, property, { ETag: property.etag })
 }
 
-async function parseWrite(request: Request, response: Response): Promise<Checked<WriteRequest>> {
+export async function deleteProperty(
+  store: PropertyStore,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const property = await write(store, parseDelete(request), response)
+  if (property) sendNoContent(response, { ETag: property.etag })
+}
+
+/** The property after an accepted write; undefined if the refusal has been sent. */
+async function write(
+  store: PropertyStore,
+  asked: Checked<WriteRequest>,
+  response: Response,
+): Promise<PropertyView | undefined> {
+  if ('problem' in asked) {
+    sendProblem(response, asked.problem)
+    return undefined
+  }
+  const outcome = await store.write(asked.value)
+  if (outcome.kind === 'accepted') return outcome.property
+  sendProblem(response, problemOf(outcome, asked.value.id))
+  return undefined
+}
+
+interface WriteHeaders {
+  readonly requestId: string
+  readonly ifMatch: Guard['ifMatch'] | undefined
+  readonly id: number
+}
+
+/** What every write has beside its body. */
+function parseHead(request: Request): Checked<WriteHeaders> {
   const requestId = parseRequestId(request.headers['x-request-id'])
   if ('problem' in requestId) return requestId
   const ifMatch = parseIfMatch(request.headers['if-match'])
@@ -58,23 +96,36 @@ async function parseWrite(request: Request, response: Response): Promise<Checked
   }
   const id = parseId(request.params['id'])
   if ('problem' in id) return id
-  const body = await readJson(request, response)
-  if ('problem' in body) return body
-  const put = parsePropertyPut(body.value, id.value, ifMatch.value)
-  if ('problem' in put) return put
-  return {
-    value: {
-      id: id.value,
-      requestId: requestId.value,
-      fingerprint: fingerprintOf('PUT', `/properties/${id.value}`, body.value),
-      ...put.value,
-    },
-  }
+  return { value: { requestId: requestId.value, ifMatch: ifMatch.value, id: id.value } }
 }
 
-type Stale = Extract<WriteOutcome, { kind: 'precondition_failed' | 'version_conflict' }>
+async function parsePut(request: Request, response: Response): Promise<Checked<WriteRequest>> {
+  const head = parseHead(request)
+  if ('problem' in head) return head
+  const { requestId, ifMatch, id } = head.value
+  const body = await readJson(request, response)
+  if ('problem' in body) return body
+  const put = parsePropertyPut(body.value, id, ifMatch)
+  if ('problem' in put) return put
+  const fingerprint = fingerprintOf('PUT', `/properties/${id}`, body.value)
+  return { value: { id, requestId, fingerprint, ...put.value } }
+}
 
-function staleProblem(code: Stale['kind'], current: Stale['current']): Problem {
+function parseDelete(request: Request): Checked<WriteRequest> {
+  const head = parseHead(request)
+  if ('problem' in head) return head
+  const { requestId, ifMatch, id } = head.value
+  if (request.headers['transfer-encoding'] || Number(request.headers['content-length'] ?? 0) > 0) {
+    return refuse('invalid_body', 'A DELETE has no body; its guard is If-Match.')
+  }
+  if (ifMatch === undefined) {
+    return refuse('guard_required', 'A DELETE needs an If-Match header with the etag as read.')
+  }
+  const fingerprint = fingerprintOf('DELETE', `/properties/${id}`, null)
+  return { value: { id, requestId, fingerprint, guard: { ifMatch }, changes: { deleted: true } } }
+}
+
+function staleProblem(code: 'precondition_failed' | 'version_conflict', current: PropertyView): Problem {
   const detail =
     code === 'precondition_failed'
       ? `Property ${current.id} is not in a state that If-Match names.`
@@ -86,6 +137,8 @@ function problemOf(outcome: Exclude<WriteOutcome, { kind: 'accepted' }>, id: num
   switch (outcome.kind) {
     case 'not_found':
       return noSuchProperty(id)
+    case 'deleted':
+      return deletedProblem(outcome.current)
     case 'precondition_failed':
     case 'version_conflict':
       return staleProblem(outcome.kind, outcome.current)

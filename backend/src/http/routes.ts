@@ -9,7 +9,7 @@ import { Router, type Request, type Response } from 'express'
 import { sendJson, sendProblem } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { parseId } from './headers.ts'
-import { getProperty, noSuchProperty, putProperty } from './properties.ts'
+import { deleteProperty, getProperty, noSuchProperty, putProperty } from './properties.ts'
 import type { Problem } from './problems.ts'
 import { contextOf } from './request-context.ts'
 import { UnavailableError } from './store.ts'
@@ -24,6 +24,7 @@ interface Route {
   readonly path: string
   readonly get: Handler
   readonly put?: Handler
+  readonly delete?: Handler
   /** Refused until the region is ready. */
   readonly data?: true
   /** Asked by machines every second or so: not worth a log line. */
@@ -39,6 +40,7 @@ const routes: readonly Route[] = [
     path: '/properties/:id',
     get: ({ store }, request, response) => getProperty(store, request, response),
     put: ({ store }, request, response) => putProperty(store, request, response),
+    delete: ({ store }, request, response) => deleteProperty(store, request, response),
     data: true,
   },
   { path: '/properties/:id/conflicts', get: getConflictsOf, data: true },
@@ -74,13 +76,9 @@ async function serve(
   const context = contextOf(response)
   context.route = route.path
   context.probe = route.probe ?? false
-  const handlers: Readonly<Record<string, Handler | undefined>> = {
-    GET: route.get,
-    HEAD: route.get,
-    PUT: route.put,
-  }
-  const handler = Object.hasOwn(handlers, request.method) ? handlers[request.method] : undefined
-  if (!handler) return sendProblem(response, wrongMethod(route))
+  const handlers = handlersOf(route)
+  const handler = handlers.get(request.method)
+  if (!handler) return sendProblem(response, wrongMethod([...handlers.keys()]))
   if (route.data) {
     const readiness = dependencies.readiness()
     if (!readiness.ready) return sendProblem(response, readiness)
@@ -88,8 +86,17 @@ async function serve(
   await handler(dependencies, request, response)
 }
 
-function wrongMethod(route: Route): Problem {
-  const allow = route.put ? 'GET, HEAD, PUT' : 'GET, HEAD'
+function handlersOf({ get, put, delete: remove }: Route): ReadonlyMap<string, Handler> {
+  return new Map([
+    ['GET', get],
+    ['HEAD', get],
+    ...(put ? [['PUT', put] as const] : []),
+    ...(remove ? [['DELETE', remove] as const] : []),
+  ])
+}
+
+function wrongMethod(methods: readonly string[]): Problem {
+  const allow = methods.join(', ')
   return { code: 'method_not_allowed', detail: `Use one of ${allow}.`, headers: { Allow: allow } }
 }
 

@@ -2,7 +2,8 @@
  * The body of `PUT /properties/{id}`, derived from the table of fields.
  *
  * Invariant: a body is taken as a whole or not at all, and a refusal names every member that is wrong, so a client
- * mends it in one go. A property that is sent back as it was read is valid.
+ * mends it in one go. A property that is sent back as it was read is valid. `deleted` can only be taken back here: a
+ * deletion has a method of its own.
  */
 
 import { z } from 'zod'
@@ -22,6 +23,10 @@ const mutable = Object.fromEntries(
 
 export const propertyPutSchema = z.strictObject({
   ...mutable,
+  deleted: z
+    .literal(false, 'must be false: DELETE deletes')
+    .optional()
+    .describe('Restores a deleted property'),
   id: z.int().min(1).optional().describe('Must agree with the path'),
   version: z.int().min(1).optional().describe('Guard: the version that was read'),
   etag: z

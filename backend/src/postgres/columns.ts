@@ -54,6 +54,12 @@ export const newStamps: string = [
   }),
 ].join('\n        || ')
 
+/** Whether a row takes the write of the members in $5: a deleted one takes none but one that restores it. */
+export const takesWrite = `(NOT deleted OR $5::jsonb->'deleted' = 'false')`
+
+/** `acceptedStatus` of the members in $5. */
+export const acceptedStatusSql = `CASE WHEN $5::jsonb->'deleted' = 'true' THEN 204 ELSE 200 END`
+
 /** `property` of an event, from a table alias, members in the order of the HTTP contract. */
 export const eventProperty = (alias: string): string =>
   `(json_build_object('id', ${alias}.id, 'region_origin', ${alias}.region_origin, ${fieldNames

@@ -32,6 +32,28 @@ function incarnationOf(prepared: Prepared) {
   return prepared.kind === 'ready' ? prepared.incarnation : assert.fail()
 }
 
+test('a deletion that arrived before its column is kept in it', async () => {
+  const url = await server.createDatabase()
+  await prepareDatabase(prepareOptions(url))
+  await run(
+    url,
+    `ALTER TABLE properties DROP COLUMN deleted;
+     DELETE FROM schema_migrations WHERE name = '0002_deleted';
+     UPDATE properties SET extra = '{"deleted": true, "garden": 1}' WHERE id = 2;
+     UPDATE properties SET extra = '{"deleted": false}' WHERE id = 3`,
+  )
+  incarnationOf(await prepareDatabase(prepareOptions(url)))
+  const rows = await inDatabase(url, async (client) => {
+    const answer = await client.query('SELECT deleted, extra FROM properties WHERE id < 4 ORDER BY id')
+    return answer.rows as object[]
+  })
+  assert.deepEqual(rows, [
+    { deleted: false, extra: {} },
+    { deleted: true, extra: { garden: 1 } },
+    { deleted: false, extra: {} },
+  ])
+})
+
 test('an empty database is migrated, seeded and given an actor and a slot, once', async () => {
   const url = await server.createDatabase()
   const first = incarnationOf(await prepareDatabase(prepareOptions(url)))

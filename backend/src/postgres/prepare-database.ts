@@ -9,7 +9,8 @@
 
 import pg from 'pg'
 import { runner } from 'node-pg-migrate'
-import { fieldNames, fieldTable } from '../domain/fields.ts'
+import { z } from 'zod'
+import { fieldNames, fieldsSchema, fieldTable } from '../domain/fields.ts'
 import { judgeIncarnation, type KnownIncarnation, type Prepared } from '../domain/incarnation.ts'
 import { types } from './pool.ts'
 
@@ -83,11 +84,15 @@ export async function verifyIncarnation(
   return judgeIncarnation(known, region)
 }
 
+const seedsSchema = z.array(
+  z.object({ id: z.int().min(1), region_origin: z.string() }).extend(fieldsSchema.shape),
+)
+
 /** Seeds an empty database and names its actor, in one transaction. */
 async function beginIncarnation(client: pg.Client, options: PrepareOptions): Promise<void> {
   const unique = options.newUnique()
   const columns = fieldNames.map((name) => `${name} ${fieldTable[name].sqlType}`)
-  const seeds = await options.readSeeds()
+  const seeds = JSON.stringify(seedsSchema.parse(JSON.parse(await options.readSeeds())))
   await client.query('BEGIN')
   await client.query(
     `INSERT INTO properties (id, region_origin, ${fieldNames.join(', ')})

@@ -6,7 +6,7 @@ import { encodeEtag } from '../domain/etag.ts'
 import { joinStates } from '../domain/merge.ts'
 import { viewOf, type PropertyState } from '../domain/property.ts'
 import { versionOf } from '../domain/stamp.ts'
-import { decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
+import { acceptedStatus, decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
 import { changesArbitrary, seedState, write } from '../testing/arbitraries.ts'
 import { useTestDatabase } from '../testing/database.ts'
 import { mergeStates } from './merge-states.ts'
@@ -17,7 +17,10 @@ const database = useTestDatabase()
 let requestCount = 0
 
 beforeEach(async () => {
-  await database.pool.query('UPDATE properties SET vector = $1, stamps = $1, version = 1, extra = $1', ['{}'])
+  await database.pool.query(
+    'UPDATE properties SET vector = $1, stamps = $1, version = 1, extra = $1, deleted = false',
+    ['{}'],
+  )
   await database.pool.query('TRUNCATE claims')
   await database.events()
 })
@@ -100,8 +103,8 @@ test('the statement and decideWrite take the same decision, row and event alike'
   await fc.assert(
     fc.asyncProperty(stepsArbitrary, fc.integer({ min: 1, max: 10 }), async (steps, id) => {
       await database.pool.query(
-        `UPDATE properties SET (price, bedrooms, bathrooms, title, description, status, vector, stamps, version) =
-           (100000, 2, 1.5, 'Seed', 'A seed.', 'active', '{}', '{}', 1) WHERE id = $1`,
+        `UPDATE properties SET (price, bedrooms, bathrooms, title, description, status, deleted, vector, stamps, version) =
+           (100000, 2, 1.5, 'Seed', 'A seed.', 'active', false, '{}', '{}', 1) WHERE id = $1`,
         [id],
       )
       await database.events()
@@ -158,7 +161,7 @@ function assertEvent(
       actor,
       n: state.vector[actor],
       fingerprint: asked.fingerprint,
-      status: 200,
+      status: acceptedStatus(asked.changes),
       version: versionOf(state.vector),
       etag: encodeEtag(state.vector),
       xid: '',
@@ -216,6 +219,26 @@ test('refusals come in the order of the contract: 422, 404, 412, 409', async () 
   assert.equal((await writeNow({ id: 999, guard: { ifMatch: ['"x"'] } })).kind, 'not_found')
   const both = await writeNow({ guard: { version: 9, ifMatch: ['"x"'] } })
   assert.equal(both.kind, 'precondition_failed')
+})
+
+test('a deleted property takes no write but one that restores it, and refusals leave the request id free', async () => {
+  assert.equal((await writeNow({ requestId: 'gone', changes: { deleted: true } })).kind, 'accepted')
+  const again = await writeNow({ requestId: 'gone', changes: { deleted: true } })
+  assert.equal(again.kind === 'duplicate_request' && again.original.status, 204)
+  const current = viewOf(await read())
+  for (const refused of [
+    { changes: { price: 9 }, guard: { version: 2 } },
+    { changes: { deleted: true }, guard: { ifMatch: '*' } },
+    { changes: { price: 9 }, guard: { version: 1, ifMatch: ['"x"'] } },
+  ] as const) {
+    assert.deepEqual(await writeNow({ requestId: 'free', ...refused }), { kind: 'deleted', current })
+  }
+  const stale = await writeNow({ requestId: 'free', changes: { deleted: false } })
+  assert.deepEqual(stale, { kind: 'version_conflict', current })
+  assert.equal(await claimCount(), 1)
+  const guard = { etag: current.etag }
+  const restored = await writeNow({ requestId: 'free', changes: { deleted: false, price: 9 }, guard })
+  assert.deepEqual([restored.kind, viewOf(await read()).price], ['accepted', 9])
 })
 
 test('equal values are accepted with a new version and no new stamp', async () => {

@@ -13,8 +13,17 @@ import type pg from 'pg'
 import type { Acceptance } from '../domain/claim.ts'
 import { decodeEtag } from '../domain/etag.ts'
 import { viewOf } from '../domain/property.ts'
-import { failedGuard, type Guard, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
-import { assignments, eventProperty, newStamps, stateColumns, stateOf, type StateRow } from './columns.ts'
+import { refusalOf, type Guard, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
+import {
+  acceptedStatusSql,
+  assignments,
+  eventProperty,
+  newStamps,
+  stateColumns,
+  stateOf,
+  takesWrite,
+  type StateRow,
+} from './columns.ts'
 import { messagePrefix } from './message-prefix.ts'
 
 /** Also what the benchmark gives to pgbench. */
@@ -25,6 +34,7 @@ WITH target AS MATERIALIZED (
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS t
   FROM properties
   WHERE id = $1::bigint
+    AND ${takesWrite}
     AND ($6::bigint IS NULL OR version = $6)
     AND ($7::jsonb IS NULL OR vector = $7)
     AND ($8::jsonb[] IS NULL OR vector = ANY ($8))
@@ -33,7 +43,7 @@ WITH target AS MATERIALIZED (
   INSERT INTO claims (request_id, acceptances, claimed_at)
   SELECT $2::text, jsonb_build_array(jsonb_build_object(
       'property', id, 'actor', $4::text, 'n', n, 'fingerprint', $3::text,
-      'status', 200, 'version', version + 1,
+      'status', ${acceptedStatusSql}, 'version', version + 1,
       'etag', (
         SELECT '"' || string_agg(key || ':' || value, ';' ORDER BY key COLLATE "C") || '"'
         FROM jsonb_each_text(vector || jsonb_build_object($4::text, n))
@@ -99,8 +109,9 @@ export async function writeProperty(
 /** Why no row came back, in the order of the contract: 422, 404, 412, 409. */
 async function explainRefusal(
   database: pg.Pool | pg.ClientBase,
-  { id, requestId, fingerprint, guard }: WriteRequest,
+  request: WriteRequest,
 ): Promise<WriteOutcome> {
+  const { id, requestId, fingerprint } = request
   const { rows } = await database.query<{ acceptances: Acceptance[] | null; id: number | null } & StateRow>({
     name: 'explain-refusal',
     text: refusalSql,
@@ -114,5 +125,5 @@ async function explainRefusal(
   if (!row || row.id === null) return { kind: 'not_found' }
   const state = stateOf(row)
   // A guard that holds by now did not hold when the row was locked: the write was refused for a stale version.
-  return { kind: failedGuard(state.vector, guard) ?? 'version_conflict', current: viewOf(state) }
+  return { kind: refusalOf(state, request) ?? 'version_conflict', current: viewOf(state) }
 }

@@ -19,11 +19,11 @@ const database = useTestDatabase()
 const reset = async (): Promise<void> => {
   await database.pool.query('TRUNCATE claims, conflicts')
   await database.pool.query('DELETE FROM properties WHERE id > 10')
-  const { price, bedrooms, bathrooms, title, description, status } = seedFields
+  const { price, bedrooms, bathrooms, title, description, status, deleted } = seedFields
   await database.pool.query(
-    `UPDATE properties SET (price, bedrooms, bathrooms, title, description, status, vector, stamps, extra, version) =
-       ($1, $2, $3, $4, $5, $6, '{}', '{}', '{}', 1)`,
-    [price, bedrooms, bathrooms, title, description, status],
+    `UPDATE properties SET (price, bedrooms, bathrooms, title, description, status, deleted, vector, stamps, extra, version) =
+       ($1, $2, $3, $4, $5, $6, $7, '{}', '{}', '{}', 1)`,
+    [price, bedrooms, bathrooms, title, description, status, deleted],
   )
   await database.events()
 }
@@ -114,6 +114,29 @@ test('a loss is recorded and sent on with the state, once', async () => {
   await merge(event(winner), event(loser))
   assert.deepEqual(await database.events(), [])
   assert.deepEqual(await readOpenConflicts(database.pool, 100), [record])
+})
+
+test('what a delete hides is recorded in either order, and sent on', async () => {
+  const update = write(seedState(), { actor: 0, changes: { price: 7 }, skew: 0 }, 1, 'hidden-request')
+  const removal = write(seedState(), { actor: 1, changes: { deleted: true }, skew: 0 }, 2)
+  for (const order of [
+    [update, removal],
+    [removal, update],
+  ]) {
+    await reset()
+    for (const state of order) await merge(event(state))
+    const [record, ...others] = await conflicts()
+    assert.deepEqual(others, [])
+    assert.deepEqual(
+      [record?.id, record?.kind, record?.value, record?.stamp[4]],
+      ['1/price/us.a/1', 'concurrent', { price: 7 }, 'hidden-request'],
+    )
+    const emitted = await database.events()
+    assert.deepEqual(
+      emitted.map((each) => each.type === 'property' && [each.state.fields.deleted, each.conflicts]),
+      [[true, [record]]],
+    )
+  }
 })
 
 test('a record that arrives is stored and sent on, and its own return changes nothing', async () => {

@@ -18,6 +18,7 @@ export const seedFields: Fields = {
   title: 'Seed',
   description: 'A seed.',
   status: 'active',
+  deleted: false,
 }
 
 export const seedState = (id = 1): PropertyState => ({
@@ -29,7 +30,7 @@ export const seedState = (id = 1): PropertyState => ({
   extra: {},
 })
 
-export const changesArbitrary: fc.Arbitrary<Partial<Fields>> = fc
+const updateArbitrary: fc.Arbitrary<Partial<Fields>> = fc
   .record(
     {
       price: fc.constantFrom(0, 100_000, 0.01, 1_250_000.5, 999_999_999_999.99),
@@ -42,6 +43,17 @@ export const changesArbitrary: fc.Arbitrary<Partial<Fields>> = fc
     { requiredKeys: [] },
   )
   .filter((changes) => Object.keys(changes).length > 0)
+
+/** Updates, deletes and restores. */
+export const changesArbitrary: fc.Arbitrary<Partial<Fields>> = fc.oneof(
+  { weight: 4, arbitrary: updateArbitrary },
+  { weight: 1, arbitrary: fc.constant({ deleted: true }) },
+  { weight: 1, arbitrary: updateArbitrary.map((changes) => ({ ...changes, deleted: false })) },
+)
+
+/** The changes as a state takes them: those to a deleted property restore it. */
+export const fittingTo = ({ fields }: PropertyState, changes: Partial<Fields>): Partial<Fields> =>
+  fields.deleted ? { ...changes, deleted: false } : changes
 
 export interface WriteStep {
   readonly kind: 'write'
@@ -82,7 +94,8 @@ export function write(
   requestId = `r${time}`,
 ): PropertyState {
   const context = { actor: actors[step.actor] as string, t: seedTime + time + step.skew }
-  const next = decideWrite(state, { guard: {}, changes: step.changes, requestId }, context)
+  const changes = fittingTo(state, step.changes)
+  const next = decideWrite(state, { guard: {}, changes, requestId }, context)
   if (typeof next === 'string') throw new Error(`an unguarded write was refused: ${next}`)
   return next
 }

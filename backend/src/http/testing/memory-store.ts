@@ -9,7 +9,7 @@ import type { ConflictRecord } from '../../domain/conflict.ts'
 import { fieldNames, type Fields } from '../../domain/fields.ts'
 import { viewOf, type PropertyState, type PropertyView } from '../../domain/property.ts'
 import { seedStamp, seedTime } from '../../domain/stamp.ts'
-import { decideWrite, type WriteOutcome, type WriteRequest } from '../../domain/write.ts'
+import { acceptedStatus, decideWrite, type WriteOutcome, type WriteRequest } from '../../domain/write.ts'
 import type { PropertyStore } from '../store.ts'
 
 const seedFields: Fields = {
@@ -19,6 +19,7 @@ const seedFields: Fields = {
   title: 'Loft by the river',
   description: 'Bright, quiet, close to the station.',
   status: 'active',
+  deleted: false,
 }
 
 export class MemoryStore implements PropertyStore {
@@ -64,7 +65,7 @@ export class MemoryStore implements PropertyStore {
       actor: this.actor,
       n: decided.vector[this.actor] ?? 0,
       fingerprint: request.fingerprint,
-      status: 200,
+      status: acceptedStatus(request.changes),
       version: property.version,
       etag: property.etag,
       xid: '1',

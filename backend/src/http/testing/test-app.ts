@@ -72,6 +72,12 @@ export function put(
   })
 }
 
+/** A DELETE of any state, each header replaceable. */
+export function remove(url: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+  const all = { 'X-Request-ID': freshRequestId(), 'If-Match': '*', ...headers }
+  return fetch(url, { method: 'DELETE', headers: all })
+}
+
 /** The body of a JSON answer. */
 export async function json(response: Response): Promise<Record<string, unknown>> {
   return (await response.json()) as Record<string, unknown>
