@@ -10,7 +10,7 @@ import { problemBody, problemContentType, problemTable, type Problem } from './p
 import { contextOf } from './request-context.ts'
 
 /** Seconds after which a client should try again; NGINX asks the other region at once. */
-const retryAfterSeconds = '1'
+export const retryAfterSeconds = '1'
 
 type Headers = Readonly<Record<string, string>>
 

@@ -24,6 +24,7 @@ export function createHttpApp(dependencies: HttpDependencies): Application {
 
   app.use(requestLog(dependencies))
   app.use(requireHost)
+  app.use(boundHeaders)
   const router = regionRouter(dependencies)
   for (const region of dependencies.regions) app.use(`/${region}`, router)
   app.use(router)
@@ -37,6 +38,17 @@ export function createHttpApp(dependencies: HttpDependencies): Application {
 const requireHost: RequestHandler = (request, response, next) => {
   if (request.headers.host !== undefined || request.httpVersion !== '1.1') return next()
   sendProblem(response, { code: 'invalid_header', detail: 'A Host header is required.' })
+}
+
+/** More header lines than clients and proxies have a reason to send; every line is looked at in several places. */
+const headerLinesMax = 100
+
+const boundHeaders: RequestHandler = (request, response, next) => {
+  if (request.rawHeaders.length <= 2 * headerLinesMax) return next()
+  sendProblem(response, {
+    code: 'headers_too_large',
+    detail: `There are more than ${headerLinesMax} headers.`,
+  })
 }
 
 function unknownPath(regions: readonly string[]): RequestHandler {

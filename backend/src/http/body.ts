@@ -2,49 +2,85 @@
  * Reads a request body as JSON.
  *
  * Invariant: at most `bodyBytesMax` are held, compressed or not, and the rest is read off, so the connection stays
- * usable after every refusal. Bytes that are no UTF-8 are refused, not replaced by U+FFFD as `express.json` does:
- * a replaced character would be stored as if the client had sent it.
+ * usable after every refusal. They are held as one block: `express.raw` keeps the chunks as they come, and a client that
+ * sends chunks of one byte costs it 400 times what it has sent (2.4 GB for 100 bodies that never end, measured).
+ * Bytes that are no UTF-8 are refused, not replaced by U+FFFD as `express.json` does: a replaced character would be
+ * stored as if the client had sent it.
  */
 
-import express, { type Request, type Response } from 'express'
+import type { IncomingMessage } from 'node:http'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { checkContentType, isRepeated } from './headers.ts'
 import { refuse, type Checked } from './problems.ts'
 
 export const bodyBytesMax = 64 * 1024
+/** Room for the usual body; the block doubles when it is full. */
+const blockBytesMin = 1024
 
-const encodings = ['identity', 'gzip', 'deflate', 'br']
+type Decode = (bytes: Buffer) => Promise<Buffer>
 
-const readRaw = express.raw({ limit: bodyBytesMax, type: () => true, inflate: true })
+const bounded = { maxOutputLength: bodyBytesMax }
+const decoders: ReadonlyMap<string, Decode> = new Map([
+  ['identity', (bytes) => Promise.resolve(bytes)],
+  ['gzip', (bytes) => promisify(gunzip)(bytes, bounded)],
+  ['deflate', (bytes) => promisify(inflate)(bytes, bounded)],
+  ['br', (bytes) => promisify(brotliDecompress)(bytes, bounded)],
+])
 
 const tooLarge = () => refuse('body_too_large', `The body must have at most ${bodyBytesMax} bytes.`)
+const malformed = () =>
+  refuse('malformed_body', 'The body ends early or is not encoded as Content-Encoding says.')
 
 /** The parsed body, of any JSON type. Headers are checked before a byte is read. */
-export async function readJson(request: Request, response: Response): Promise<Checked<unknown>> {
+export async function readJson(request: IncomingMessage): Promise<Checked<unknown>> {
   for (const name of ['content-type', 'content-encoding']) {
     if (isRepeated(request.rawHeaders, name))
       return refuse('invalid_header', `The header ${name} must be sent once.`)
   }
   const contentType = checkContentType(request.headers['content-type'])
   if ('problem' in contentType) return contentType
-  if (!encodings.includes((request.headers['content-encoding'] ?? 'identity').toLowerCase())) {
-    return refuse('unsupported_encoding', `Content-Encoding must be one of ${encodings.join(', ')}.`)
+  const decode = decoders.get((request.headers['content-encoding'] ?? 'identity').toLowerCase())
+  if (!decode) {
+    const known = [...decoders.keys()].join(', ')
+    return refuse('unsupported_encoding', `Content-Encoding must be one of ${known}.`)
   }
   if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge()
-  const bytes = await readBytes(request, response)
-  return 'problem' in bytes ? bytes : parseJson(bytes.value)
+  const sent = await readBytes(request)
+  if ('problem' in sent) return sent
+  const decoded = await decode(sent.value).catch((error: NodeJS.ErrnoException) => error)
+  if (Buffer.isBuffer(decoded)) return parseJson(decoded)
+  return decoded.code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge() : malformed()
 }
 
-async function readBytes(request: Request, response: Response): Promise<Checked<Buffer>> {
-  const error = await new Promise<unknown>((resolve) => {
-    readRaw(request, response, resolve)
+/** The bytes as they were sent. */
+function readBytes(request: IncomingMessage): Promise<Checked<Buffer>> {
+  return new Promise((resolve) => {
+    if (request.closed) return resolve(malformed())
+    let block = Buffer.allocUnsafe(blockBytesMin)
+    let length = 0
+    const append = (chunk: Buffer): void => {
+      const needed = length + chunk.length
+      if (needed > bodyBytesMax) {
+        request.off('data', append).resume()
+        resolve(tooLarge())
+        return
+      }
+      if (needed > block.length) block = grown(block, length, needed)
+      chunk.copy(block, length)
+      length = needed
+    }
+    request.on('data', append)
+    request.once('end', () => resolve({ value: block.subarray(0, length) }))
+    request.once('error', () => resolve(malformed()))
+    request.once('close', () => resolve(malformed()))
   })
-  if (error) {
-    const status = error instanceof Error && 'status' in error ? error.status : undefined
-    if (status === 413) return tooLarge()
-    return refuse('malformed_body', 'The body ends early or is not encoded as Content-Encoding says.')
-  }
-  const body: unknown = request.body
-  return { value: Buffer.isBuffer(body) ? body : Buffer.alloc(0) }
+}
+
+function grown(block: Buffer, length: number, needed: number): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafe(Math.max(needed, 2 * block.length))
+  block.copy(larger, 0, 0, length)
+  return larger
 }
 
 /** Parses UTF-8 JSON. The parser's message is not passed on: it quotes the body. */

@@ -58,7 +58,7 @@ export const problemTable = {
   unsupported_encoding: { status: 415, title: 'Unsupported content encoding' },
   /** Cause: an `Expect` header other than `100-continue`. */
   expectation_failed: { status: 417, title: 'Expectation cannot be met' },
-  /** Request line and headers are larger than 16 KB together. */
+  /** Request line and headers are larger than 16 KB together, or there are more than 100 headers. */
   headers_too_large: { status: 431, title: 'Headers too large' },
 
   // Answers of the data.

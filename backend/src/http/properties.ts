@@ -50,7 +50,7 @@ export async function getProperty(store: PropertyStore, request: Request, respon
 }
 
 export async function putProperty(store: PropertyStore, request: Request, response: Response): Promise<void> {
-  const property = await write(store, await parsePut(request, response), response)
+  const property = await write(store, await parsePut(request), response)
   if (property) sendJson(response, 200, property, { ETag: property.etag })
 }
 
@@ -99,11 +99,11 @@ function parseHead(request: Request): Checked<WriteHeaders> {
   return { value: { requestId: requestId.value, ifMatch: ifMatch.value, id: id.value } }
 }
 
-async function parsePut(request: Request, response: Response): Promise<Checked<WriteRequest>> {
+async function parsePut(request: Request): Promise<Checked<WriteRequest>> {
   const head = parseHead(request)
   if ('problem' in head) return head
   const { requestId, ifMatch, id } = head.value
-  const body = await readJson(request, response)
+  const body = await readJson(request)
   if ('problem' in body) return body
   const put = parsePropertyPut(body.value, id, ifMatch)
   if ('problem' in put) return put

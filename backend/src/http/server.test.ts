@@ -116,11 +116,48 @@ test('nonsense in a pipeline does not cut off the answers before it', async () =
   const { promise, resolve } = Promise.withResolvers<void>()
   app.store.gate = () => promise
   await withClient(async (client) => {
-    client.send(`${getBytes}NONSENSE\r\n\r\n`)
+    client.send(`${getBytes.repeat(3)}NONSENSE\r\n\r\n`)
     await sleep(20)
     resolve()
-    assert.equal((await client.answer()).status, 200)
+    for (let answer = 0; answer < 3; answer++) assert.equal((await client.answer()).status, 200)
     assertProblem(await client.answer(), 400, 'bad_request')
+  })
+})
+
+test('a connection has a few requests under way; more are refused in their turn, and nothing of them is begun', async () => {
+  const own = await startTestApp()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let begun = 0
+  own.store.gate = () => {
+    begun += 1
+    return promise
+  }
+  const client = await RawClient.open(own.port)
+  client.send(getBytes.repeat(1_000))
+  while (begun === 0) await sleep(5)
+  resolve()
+  const statuses: number[] = []
+  while (statuses.at(-1) !== 429) {
+    const answer = await client.answer()
+    statuses.push(answer.status)
+    if (answer.status === 200) continue
+    assertProblem(answer, 429, 'overloaded')
+    assert.equal(answer.headers['retry-after'], '1')
+    assert.equal(answer.headers['connection'], 'close')
+  }
+  assert.equal(await client.closed(), '')
+  assert.equal(begun, statuses.length - 1)
+  assert.ok(begun < 100, `${begun} requests were begun`)
+  await own.drain()
+})
+
+test('more header lines than anybody needs are refused', async () => {
+  await withClient(async (client) => {
+    const lines = Array.from({ length: 1_000 }, (_, number) => `X-${number}: y\r\n`)
+    client.send(`GET /us/health HTTP/1.1\r\nHost: x\r\n${lines.join('')}\r\n`)
+    assertProblem(await client.answer(), 431, 'headers_too_large')
+    client.send(`GET /us/health HTTP/1.1\r\nHost: x\r\n${lines.slice(0, 90).join('')}\r\n`)
+    assert.equal((await client.answer()).status, 200)
   })
 })
 

@@ -11,6 +11,7 @@ import { Server as NetServer, type AddressInfo, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { retryAfterSeconds } from './answer.ts'
 import { problemBody, problemContentType, problemTable, type Problem } from './problems.ts'
 
 const headerBytesMax = 16 * 1024
@@ -18,6 +19,23 @@ const headersTimeoutMs = 10_000
 const requestTimeoutMs = 15_000
 /** How often the two timeouts above are looked at; Node's default of 30 s would make them 40 and 45 s. */
 const timeoutCheckMs = 1000
+/**
+ * A client that does not read its answer is cut after this long without progress. Longer than `requestTimeoutMs`, so
+ * that a request which does not arrive gets its 408.
+ */
+const stalledTimeoutMs = 20_000
+/**
+ * Connections beyond are closed at once. One at rest costs 20 KB, and each one a file descriptor: without a bound, clients
+ * could take those that the database and Kafka need.
+ */
+const connectionsMax = 8192
+/** Connections that wait to be accepted, in a burst; the system may allow fewer (`net.core.somaxconn`). */
+const backlogMax = 4096
+/**
+ * Requests that one connection may have under way. HTTP clients hardly ever send the next one before the answer, NGINX
+ * never does; but Node starts all that it reads, and one client that sends thousands keeps all others waiting.
+ */
+const pipelinedMax = 16
 /** Above the 60 s for which NGINX keeps an idle upstream connection, so that NGINX is the one that closes it. */
 const keepAliveTimeoutMs = 75_000
 /** A draining server still answers on idle connections for this long: a request may be on its way. */
@@ -54,18 +72,28 @@ export async function startServer(app: RequestListener, options: ServerOptions):
     requireHostHeader: false,
   })
   server.maxRequestsPerSocket = 0
+  server.timeout = stalledTimeoutMs
+  server.maxConnections = connectionsMax
+  // Node would leave out headers beyond a number in silence; `headerBytesMax` bounds them, and the application counts.
+  server.maxHeadersCount = 0
   const traffic = new Traffic()
   server.on('connection', (socket) => traffic.addConnection(socket))
-  server.on('request', (_, response) => traffic.add(response))
-  server.on('request', app)
+  server.on('request', (request, response) => {
+    // What comes after an answer with `Connection: close` is not a request any more.
+    if (traffic.ending.has(request.socket)) return
+    if (traffic.add(response) <= pipelinedMax) return app(request, response)
+    traffic.ending.add(request.socket)
+    const detail = `More than ${pipelinedMax} requests are unanswered on this connection.`
+    refuse(response, options.region, { code: 'overloaded', detail })
+  })
   server.on('checkExpectation', (_, response: ServerResponse) => {
     traffic.add(response)
-    const refusal = rawAnswer(options.region, {
+    refuse(response, options.region, {
       code: 'expectation_failed',
       detail: 'Only 100-continue can be expected.',
     })
-    response.writeHead(refusal.status, refusal.headers).end(refusal.text)
   })
+  server.on('drop', () => options.log.debug('too many connections'))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     options.log.debug({ err: error }, 'not a valid request')
     refuseBytes(error, socket, traffic, options.region)
@@ -81,7 +109,7 @@ export async function startServer(app: RequestListener, options: ServerOptions):
 function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: backlogMax }, () => {
       server.off('error', reject)
       resolve()
     })
@@ -90,23 +118,28 @@ function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
 
 /** The open connections and the answers that are owed on them. */
 class Traffic {
-  readonly #connections = new Set<Socket>()
-  readonly #open = new Set<ServerResponse>()
+  readonly #owed = new Map<Socket, Set<ServerResponse>>()
   /** Connections whose bytes were refused. */
   readonly refused = new WeakSet<Duplex>()
+  /** Connections that are closed after an answer which has been given. */
+  readonly ending = new WeakSet<Duplex>()
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
   #closing = false
 
   addConnection(socket: Socket): void {
-    this.#connections.add(socket)
-    socket.once('close', () => this.#connections.delete(socket))
+    this.#owed.set(socket, new Set())
+    socket.once('close', () => this.#owed.delete(socket))
   }
 
-  add(response: ServerResponse): void {
-    this.#open.add(response)
-    if (response.socket) this.#latest.set(response.socket, response)
+  /** Returns how many answers are owed on this connection now. */
+  add(response: ServerResponse): number {
+    const { socket } = response.req
+    const owed = this.#owed.get(socket)
+    owed?.add(response)
+    this.#latest.set(socket, response)
     if (this.#closing) response.shouldKeepAlive = false
-    response.once('close', () => this.#open.delete(response))
+    response.once('close', () => owed?.delete(response))
+    return owed?.size ?? 0
   }
 
   latestOn(socket: Duplex): ServerResponse | undefined {
@@ -116,12 +149,12 @@ class Traffic {
   /** From now on every answer tells its client to go elsewhere (`Connection: close`). */
   closeConnections(): void {
     this.#closing = true
-    for (const response of this.#open) response.shouldKeepAlive = false
+    for (const owed of this.#owed.values()) for (const response of owed) response.shouldKeepAlive = false
   }
 
   /** Connections that have never sent a byte, which Node does not count as idle. */
   closeUnused(): void {
-    for (const socket of this.#connections) if (socket.bytesRead === 0) socket.destroy()
+    for (const socket of this.#owed.keys()) if (socket.bytesRead === 0) socket.destroy()
   }
 }
 
@@ -178,6 +211,11 @@ function problemOfParser(code: string | undefined): Problem {
   return { code: 'bad_request', detail: 'The bytes are not a valid HTTP/1.1 request.' }
 }
 
+function refuse(response: ServerResponse, region: string, problem: Problem): void {
+  const { status, headers, text } = rawAnswer(region, problem)
+  response.writeHead(status, headers).end(text)
+}
+
 interface RawAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -186,7 +224,9 @@ interface RawAnswer {
 
 function rawAnswer(region: string, problem: Problem): RawAnswer {
   const text = JSON.stringify(problemBody(problem))
+  const { status } = problemTable[problem.code]
   const headers = {
+    ...(status === 429 && { 'Retry-After': retryAfterSeconds }),
     'X-Served-By': region,
     'X-Failover': 'false',
     'Cache-Control': 'no-store',
@@ -194,7 +234,7 @@ function rawAnswer(region: string, problem: Problem): RawAnswer {
     'Content-Length': String(Buffer.byteLength(text)),
     Connection: 'close',
   }
-  return { status: problemTable[problem.code].status, headers, text }
+  return { status, headers, text }
 }
 
 function rawResponse({ status, headers, text }: RawAnswer): string {
