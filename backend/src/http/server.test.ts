@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { Agent, request as httpRequest } from 'node:http'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pino } from 'pino'
+import { startServer } from './server.ts'
 import { RawClient, type RawAnswer } from './testing/raw-client.ts'
 import { freshRequestId, startTestApp, type TestApp } from './testing/test-app.ts'
 
@@ -127,14 +131,14 @@ test('nonsense in a pipeline does not cut off the answers before it', async () =
 test('a connection has a few requests under way; more are refused in their turn, and nothing of them is begun', async () => {
   const own = await startTestApp()
   const { promise, resolve } = Promise.withResolvers<void>()
-  let begun = 0
+  const begun: number[] = []
   own.store.gate = () => {
-    begun += 1
+    begun.push(performance.now())
     return promise
   }
   const client = await RawClient.open(own.port)
   client.send(getBytes.repeat(1_000))
-  while (begun === 0) await sleep(5)
+  while (begun.length === 0) await sleep(5)
   resolve()
   const statuses: number[] = []
   while (statuses.at(-1) !== 429) {
@@ -146,9 +150,44 @@ test('a connection has a few requests under way; more are refused in their turn,
     assert.equal(answer.headers['connection'], 'close')
   }
   assert.equal(await client.closed(), '')
-  assert.equal(begun, statuses.length - 1)
-  assert.ok(begun < 100, `${begun} requests were begun`)
+  assert.equal(begun.length, statuses.length - 1)
+  assert.ok(begun.length < 100, `${begun.length} requests were begun`)
   await own.drain()
+})
+
+test('a client that does not read its answer is cut, one that reads slowly is not', async () => {
+  const stalledTimeoutMs = 300
+  const answer = Buffer.alloc(32_000_000)
+  const log = pino({ level: 'silent' })
+  const options = { host: '127.0.0.1', port: 0, region: 'us', log, stalledTimeoutMs }
+  const server = await startServer((_, response) => response.end(answer), options)
+  const ask = async (): Promise<Socket> => {
+    const socket = connect({ port: server.port, host: '127.0.0.1' }).pause()
+    await once(socket, 'connect')
+    socket.write(getBytes)
+    return socket
+  }
+  const [unread, slow] = [await ask(), await ask()]
+  let read = 0
+  slow.on('data', (chunk: Buffer) => {
+    read += chunk.length
+    // A pause at each megabyte: longer in all than may pass without any progress.
+    if (read % 1_000_000 >= chunk.length) return
+    slow.pause()
+    setTimeout(() => slow.resume(), stalledTimeoutMs / 10)
+  })
+  slow.resume()
+  const slowEnded = once(slow, 'close')
+  while (read < answer.length) await sleep(20)
+  slow.end()
+  unread.resume()
+  let received = 0
+  unread.on('data', (chunk: Buffer) => {
+    received += chunk.length
+  })
+  await Promise.all([once(unread, 'close'), slowEnded])
+  assert.ok(received < answer.length, 'the unread answer was completed')
+  await server.drain()
 })
 
 test('more header lines than anybody needs are refused', async () => {

@@ -52,6 +52,8 @@ export interface ServerOptions {
   /** For `X-Served-By` on answers that the application never sees. */
   readonly region: string
   readonly log: Logger
+  /** For tests. */
+  readonly stalledTimeoutMs?: number
 }
 
 export interface RunningServer {
@@ -72,7 +74,7 @@ export async function startServer(app: RequestListener, options: ServerOptions):
     requireHostHeader: false,
   })
   server.maxRequestsPerSocket = 0
-  server.timeout = stalledTimeoutMs
+  server.timeout = options.stalledTimeoutMs ?? stalledTimeoutMs
   server.maxConnections = connectionsMax
   // Node would leave out headers beyond a number in silence; `headerBytesMax` bounds them, and the application counts.
   server.maxHeadersCount = 0
