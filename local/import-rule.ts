@@ -10,6 +10,7 @@ const allowed: Record<string, string[]> = {
   domain: [],
   runtime: [],
   http: ['domain', 'runtime'],
+  batching: ['domain', 'runtime'],
   postgres: ['domain', 'runtime'],
   kafka: ['domain', 'runtime'],
   replication: ['domain', 'postgres', 'kafka', 'runtime'],

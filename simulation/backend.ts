@@ -6,6 +6,7 @@
 
 import type { Logger } from 'pino'
 import { judgeIncarnation, type Incarnation, type Prepared } from '../backend/src/domain/incarnation.ts'
+import { GroupCommit } from '../backend/src/batching/group-commit.ts'
 import type { WriteOutcome, WriteRequest } from '../backend/src/domain/write.ts'
 import { viewOf, type PropertyView } from '../backend/src/domain/property.ts'
 import { checkPublished } from '../backend/src/replication/find-restored.ts'
@@ -15,6 +16,7 @@ import type { Metrics } from '../backend/src/runtime/metrics.ts'
 import { supervise, type Service } from '../backend/src/runtime/service.ts'
 import { Process, type Ambush } from './process.ts'
 import type { Region, World } from './world.ts'
+import { explainRefusals, writeBatch } from './write-statement.ts'
 
 const meter = { inc() {}, set() {}, observe() {}, reset() {} }
 const metrics = new Proxy({}, { get: () => meter }) as Metrics
@@ -32,6 +34,7 @@ export class Backend {
   readonly #region: Region
   #starts = 0
   #process: Process | undefined
+  #writes: GroupCommit | undefined
   readonly #stops: AbortController[] = []
   #incarnation: Incarnation | undefined
 
@@ -56,6 +59,7 @@ export class Backend {
     )
     trace(this.name, 'starts')
     this.#process = process
+    this.#writes = this.#groupCommit(process)
     const stop = new AbortController()
     this.#stops.push(stop)
     this.#incarnation = undefined
@@ -176,28 +180,44 @@ export class Backend {
   // Requests
 
   read(id: number): Promise<Answer<PropertyView>> {
-    return this.#serve('read', () => {
-      const { database } = this.#region
-      const state = database.up ? database.properties.committed.get(id) : undefined
-      return state && viewOf(state)
-    })
+    return this.#serve((process) =>
+      process.call('read', () => {
+        const { database } = this.#region
+        const state = database.up ? database.properties.committed.get(id) : undefined
+        return state && viewOf(state)
+      }),
+    )
   }
 
   write(request: WriteRequest): Promise<Answer<WriteOutcome>> {
-    return this.#serve('write', () => this.#region.database.write(request))
+    return this.#serve(() => (this.#writes as GroupCommit).submit(request))
   }
 
   /** A client's request: refused at once by a dead process, late by a frozen one, which serves it all the same. */
-  #serve<T>(name: string, work: () => T | Promise<T>): Promise<Answer<T>> {
+  #serve<T>(work: (process: Process) => Promise<T>): Promise<Answer<T>> {
     const process = this.#process
     if (!process?.alive) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       process.onDeath(() => resolve(undefined))
       process.learn(() => {
         if (!this.#incarnation) return resolve(undefined)
-        void process.call(name, work).then(resolve, () => resolve(undefined))
+        void work(process).then(resolve, () => resolve(undefined))
         void process.sleep(answerMaxMs).then(() => resolve(undefined))
       })
+    })
+  }
+
+  /** As in `region-store.ts`. */
+  #groupCommit(process: Process): GroupCommit {
+    const { database } = this.#region
+    const { scheduler } = this.#world
+    return new GroupCommit({
+      commit: (batch) => process.call('write', () => writeBatch(database, batch)),
+      explain: (stale) => process.call('explain', () => explainRefusals(database, stale)),
+      isDueToOne: () => false,
+      defer: (work) => scheduler.after(1, () => process.learn(work)),
+      waitMaxMs: answerMaxMs,
+      now: () => scheduler.nowMs,
     })
   }
 }

@@ -8,17 +8,11 @@
 
 import type { Acceptance, Claim } from '../backend/src/domain/claim.ts'
 import type { ConflictRecord } from '../backend/src/domain/conflict.ts'
-import { encodePropertyEvent, type Heartbeat, type Mark } from '../backend/src/domain/event.ts'
+import type { Heartbeat, Mark } from '../backend/src/domain/event.ts'
 import type { KnownIncarnation } from '../backend/src/domain/incarnation.ts'
 import type { Source } from '../backend/src/domain/lag.ts'
-import { viewOf, type PropertyState } from '../backend/src/domain/property.ts'
-import {
-  acceptedStatus,
-  decideWrite,
-  refusalOf,
-  type WriteOutcome,
-  type WriteRequest,
-} from '../backend/src/domain/write.ts'
+import type { PropertyState } from '../backend/src/domain/property.ts'
+import type { WriteRequest } from '../backend/src/domain/write.ts'
 import { SupersededError, type HeartbeatOrigin } from '../backend/src/postgres/emit-heartbeat.ts'
 import type { TopicIdentity } from '../backend/src/postgres/kafka-offsets.ts'
 import { formatLsn, parseLsn } from '../backend/src/postgres/lsn.ts'
@@ -34,10 +28,10 @@ export const unstorableTitle = 'unstorable'
 /** Simulated times are µs since this one. */
 export const epoch = 1_790_000_000_000_000
 
-const writeWaitMs = 400
-/** A statement's own work, and the flush of a commit, µs. */
-const workUs = [10, 800] as const
-const flushUs = [50, 3000] as const
+/** `statement_timeout`. */
+export const statementMaxMs = 400
+/** The flush of a commit, µs. */
+export const flushUs = [50, 3000] as const
 
 export interface MarkRow {
   readonly actor: string
@@ -179,7 +173,7 @@ export class SimulatedDatabase {
     if (!this.up) throw new DatabaseError('57P03', 'the database is down')
   }
 
-  #assignXid(transaction: Transaction): number {
+  assignXid(transaction: Transaction): number {
     transaction.xid ??= this.#nextXid++
     return transaction.xid
   }
@@ -191,96 +185,39 @@ export class SimulatedDatabase {
     return xmin
   }
 
+  isLockedByOther(transaction: Transaction, key: string): boolean {
+    return this.#locks.isHeldByOther(transaction, key)
+  }
+
   async lock(transaction: Transaction, key: string, waitMs: number): Promise<void> {
     this.#check(transaction)
-    this.#assignXid(transaction)
+    this.assignXid(transaction)
     await this.#locks.acquire(transaction, key, waitMs)
     this.#check(transaction)
   }
 
-  async #pause(transaction: Transaction, [least, most]: readonly [number, number]): Promise<void> {
+  async pause(transaction: Transaction, [least, most]: readonly [number, number]): Promise<void> {
     await this.#options.scheduler.pause(this.#options.random.between(least, most))
     this.#check(transaction)
   }
 
   emit(transaction: Transaction, text: string): void {
-    this.#assignXid(transaction)
+    this.assignXid(transaction)
     this.wal.reserve(text.length + 40)
     transaction.messages.push(text)
   }
 
-  // A client's write and the heartbeat, one statement each
-
-  /** `writeProperty`: the decision is `decideWrite`'s, the order of locks that of the statement. */
-  async write(request: WriteRequest): Promise<WriteOutcome> {
-    if (!this.up) throw new DatabaseError('57P03', 'the database is down')
-    const transaction = this.begin()
-    try {
-      const outcome = await this.#writeIn(transaction, request)
-      if (outcome) return outcome
-    } finally {
-      if (!transaction.ended) this.rollback(transaction)
-    }
-    return this.#explainRefusal(request)
-  }
-
-  async #writeIn(transaction: Transaction, request: WriteRequest): Promise<WriteOutcome | undefined> {
-    await this.lock(transaction, `property/${request.id}`, writeWaitMs)
-    const before = this.properties.committed.get(request.id)
-    if (!before) return undefined
-    const t = this.clock
-    const after = decideWrite(before, request, { actor: this.actor, t })
-    if (typeof after === 'string') return undefined
-    await this.lock(transaction, `claim/${request.requestId}`, writeWaitMs)
-    if (this.claims.committed.has(request.requestId)) return undefined
-    const xid = this.#assignXid(transaction)
-    const property = viewOf(after)
-    const acceptance: Acceptance = {
-      property: request.id,
-      actor: this.actor,
-      n: after.vector[this.actor] ?? 0,
-      fingerprint: request.fingerprint,
-      status: acceptedStatus(request.changes),
-      version: property.version,
-      etag: property.etag,
-      xid: String(xid),
-      t,
-    }
-    const claim: Claim = { request_id: request.requestId, acceptances: [acceptance] }
-    transaction.set(this.properties, request.id, after)
-    transaction.set(this.claims, request.requestId, claim)
-    this.emit(
-      transaction,
-      encodePropertyEvent({ actor: this.actor, state: after, conflicts: [], claims: [claim] }),
-    )
-    await this.#pause(transaction, workUs)
-    await this.#pause(transaction, flushUs)
-    this.lastEventXid = Math.max(this.lastEventXid, xid)
-    this.#options.observer.onAccepted({ region: this.region, xid, request, before, after, acceptance })
-    this.commit(transaction)
-    return { kind: 'accepted', property }
-  }
-
-  #explainRefusal(request: WriteRequest): WriteOutcome {
-    const { id, requestId, fingerprint } = request
-    const acceptances = this.claims.committed.get(requestId)?.acceptances
-    const same = acceptances?.find((acceptance) => acceptance.fingerprint === fingerprint)
-    if (same) return { kind: 'duplicate_request', original: same }
-    if (acceptances?.[0]) return { kind: 'request_id_reused', original: acceptances[0] }
-    const state = this.properties.committed.get(id)
-    if (!state) return { kind: 'not_found' }
-    return { kind: refusalOf(state, request) ?? 'version_conflict', current: viewOf(state) }
-  }
+  // The heartbeat
 
   /** `beginRun`: waits for a heartbeat that is under way, then reads the end of the WAL. */
   async beginRun(): Promise<string> {
     if (!this.up) throw new DatabaseError('57P03', 'the database is down')
     const transaction = this.begin()
     try {
-      await this.lock(transaction, 'incarnation', writeWaitMs)
+      await this.lock(transaction, 'incarnation', statementMaxMs)
       const run = `r${this.#runs++}@${formatLsn(this.wal.end)}`
       transaction.set(this.incarnation, 'run', run)
-      await this.#pause(transaction, flushUs)
+      await this.pause(transaction, flushUs)
       this.commit(transaction)
       return run
     } finally {
@@ -311,12 +248,12 @@ export class SimulatedDatabase {
       applied,
     }
     try {
-      await this.lock(transaction, 'incarnation', writeWaitMs)
+      await this.lock(transaction, 'incarnation', statementMaxMs)
       if (this.incarnation.committed.get('run') !== run) {
         throw new SupersededError('another relay of this region has begun')
       }
       this.emit(transaction, JSON.stringify(heartbeat))
-      await this.#pause(transaction, flushUs)
+      await this.pause(transaction, flushUs)
       this.commit(transaction)
     } finally {
       if (!transaction.ended) this.rollback(transaction)

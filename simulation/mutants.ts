@@ -231,13 +231,37 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a request id is claimed beside the update',
-    file: 'postgres/write-property.ts',
-    search: 'FROM target CROSS JOIN claim\n',
-    replace: 'FROM target LEFT JOIN claim ON true\n',
+    file: 'postgres/write-batch.ts',
+    search: ' AND coalesce(asked.request_id IN (SELECT request_id FROM claim), false)\n',
+    replace: '\n',
     caughtBy: {
-      test: 'postgres/write-property.pg.test.ts',
+      test: 'postgres/write-batch.pg.test.ts',
       name: 'one request id on ten properties at once takes effect once',
     },
+  },
+  {
+    name: 'a request id may be in one batch twice',
+    file: 'batching/group-commit.ts',
+    search: '!this.#underWay.has(key) && !passedOver.has(key)',
+    replace: "(typeof key === 'string' || (!this.#underWay.has(key) && !passedOver.has(key)))",
+    caughtBy: {
+      test: 'batching/group-commit.test.ts',
+      name: 'writes of one property or one request id never share a batch and keep their order',
+    },
+  },
+  {
+    name: 'a property may be in one batch twice',
+    file: 'batching/group-commit.ts',
+    search: '!this.#underWay.has(key) && !passedOver.has(key)',
+    replace: "(typeof key === 'number' || (!this.#underWay.has(key) && !passedOver.has(key)))",
+    caughtBy: simulation,
+  },
+  {
+    name: 'a write is answered by the outcome of its neighbour',
+    file: 'batching/group-commit.ts',
+    search: 'this.#settle(write, outcomes[index] as BatchOutcome)',
+    replace: 'this.#settle(write, (outcomes[index + 1] ?? outcomes[index]) as BatchOutcome)',
+    caughtBy: simulation,
   },
   {
     name: 'the fast path replaces rows that it does not dominate',

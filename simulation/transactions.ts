@@ -62,6 +62,11 @@ export class Locks {
     this.#scheduler = scheduler
   }
 
+  isHeldByOther(transaction: Transaction, key: string): boolean {
+    const lock = this.#held.get(key)
+    return lock !== undefined && lock.holder !== transaction
+  }
+
   /** @throws {DatabaseError} if the lock is not free within `waitMs`, or the transaction is ended meanwhile. */
   async acquire(transaction: Transaction, key: string, waitMs: number): Promise<void> {
     const lock = this.#held.get(key)

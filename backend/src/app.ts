@@ -68,6 +68,11 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
       retentionMs: config.KAFKA_TOPIC_RETENTION_MS,
     })
 
+  const actorOfWrites = (): string => {
+    if (readiness.ready && incarnation) return incarnation.actor
+    throw new UnavailableError('not_ready', 'This region does not accept writes yet.')
+  }
+
   const lag = () =>
     orUnavailable(async () => {
       const known = await readSources(pool)
@@ -77,10 +82,7 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
   const http = createHttpApp({
     region,
     regions,
-    store: createRegionStore(pool, () => {
-      if (readiness.ready && incarnation) return incarnation.actor
-      throw new UnavailableError('not_ready', 'This region does not accept writes yet.')
-    }),
+    store: createRegionStore(pool, actorOfWrites, now),
     readiness: () => readiness,
     probe: async () => {
       await pool.query('SELECT 1')

@@ -5,40 +5,76 @@
  * client can cause is validated before it gets here.
  */
 
-import type pg from 'pg'
-import { viewOf } from './domain/property.ts'
+import pg from 'pg'
+import { CoalescedReads } from './batching/coalesced-reads.ts'
+import { GroupCommit } from './batching/group-commit.ts'
+import { viewOf, type PropertyView } from './domain/property.ts'
 import { UnavailableError, type PropertyStore } from './http/store.ts'
 import { readConflictsOf, readOpenConflicts } from './postgres/read-conflicts.ts'
-import { readProperty } from './postgres/read-property.ts'
-import { writeProperty } from './postgres/write-property.ts'
+import { readProperties } from './postgres/read-properties.ts'
+import { explainRefusals, writeBatch } from './postgres/write-batch.ts'
 
 /**
- * Requests that wait for a connection at most. Those beyond are refused at once with 429: they would give up after
- * `poolWaitMs` anyway, and waiting they would only delay the ones before them.
+ * Requests under way at most: more than twice what a full pipeline of batches takes, so that it never runs dry. Those
+ * beyond are refused at once with 429, since waiting they would only delay the ones before them.
  */
-export const waitingRequestsMax = 256
+export const requestsUnderWayMax = 512
+/** A database that has answered nothing for so long, while requests wait, is not overloaded but gone, ms. */
+const silenceMaxMs = 300
 
-/** `actor` is called for each write, and throws `UnavailableError` while no write may be accepted. */
-export function createRegionStore(pool: pg.Pool, actor: () => string): PropertyStore {
-  const admit = <T>(work: () => Promise<T>): Promise<T> =>
-    orUnavailable(() => {
-      if (pool.waitingCount < waitingRequestsMax) return work()
-      throw new UnavailableError('overloaded', 'More requests wait than this region can serve.')
-    })
+/** Longest time until a request is answered, ms: below NGINX's read timeout of 900, with room for the answer. */
+const answerMaxMs = 650
+
+/** SQLSTATE classes of failures that one of several writes has caused: data, constraint, rolled back as a victim. */
+const classesDueToOne: ReadonlySet<string> = new Set(['22', '23', '40'])
+
+/** `actor` is called for each batch of writes, and throws `UnavailableError` while no write may be accepted. */
+export function createRegionStore(pool: pg.Pool, actor: () => string, now: () => number): PropertyStore {
+  const admit = createAdmission(now)
+  const writes = new GroupCommit({
+    commit: async (batch) => writeBatch(pool, actor(), batch),
+    explain: (stale) => explainRefusals(pool, stale, 'busy'),
+    isDueToOne: (error) =>
+      error instanceof pg.DatabaseError && classesDueToOne.has(error.code?.slice(0, 2) ?? ''),
+    defer: setImmediate,
+    waitMaxMs: answerMaxMs,
+    now,
+  })
+  const reads = new CoalescedReads<number, PropertyView>({
+    query: async (ids) =>
+      new Map((await readProperties(pool, ids)).map((state) => [state.id, viewOf(state)])),
+    defer: setImmediate,
+  })
   return {
-    read: (id) =>
-      admit(async () => {
-        const state = await readProperty(pool, id)
-        return state && viewOf(state)
-      }),
-    write: (request) => admit(() => writeProperty(pool, actor(), request)),
+    read: (id) => admit(() => reads.read(id)),
+    write: (request) => admit(() => writes.submit(request)),
     openConflicts: (limit) => admit(() => readOpenConflicts(pool, limit)),
     conflictsOf: (id) => admit(() => readConflictsOf(pool, id)),
   }
 }
 
-/** Longest time until a request is answered, ms: below NGINX's read timeout of 900, with room for the answer. */
-const answerMaxMs = 650
+/** Bounds the requests under way, and the time that each of them takes. */
+function createAdmission(now: () => number) {
+  let underWay = 0
+  /** When the database has last answered, or had nothing to answer. */
+  let aliveAt = now()
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (underWay >= requestsUnderWayMax) {
+      throw now() - aliveAt > silenceMaxMs
+        ? new UnavailableError('database_unavailable', 'The database of this region does not answer.')
+        : new UnavailableError('overloaded', 'More requests wait than this region can serve.')
+    }
+    if (underWay === 0) aliveAt = now()
+    underWay++
+    try {
+      const answer = await orUnavailable(work)
+      aliveAt = now()
+      return answer
+    } finally {
+      underWay--
+    }
+  }
+}
 
 /** Turns every failure of the database into an `UnavailableError`, and an answer that takes too long as well. */
 export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {

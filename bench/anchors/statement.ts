@@ -6,18 +6,13 @@
  * changes the value. A write has no guard unless it asks for one: its client owns the property.
  */
 
-import { refusalSql, writeSql } from '../../backend/src/postgres/write-property.ts'
+import { askedColumns, reasonsSql, statements } from '../../backend/src/postgres/write-batch.ts'
+
+/** The record set of the statement for one write, which becomes a plain row: a client without JSON sends no JSON. */
+const recordSet = /SELECT \* FROM jsonb_to_recordset\(\$1::jsonb\) AS record \([^]*?\)\s+LIMIT 1\b/
 
 /** Set by `-D`, see `constants`; `:id`, `:request` and `:version` are set by the scripts. */
-const parameters = {
-  1: ':id',
-  2: ':request',
-  3: ':fingerprint',
-  4: ':actor',
-  6: 'NULL',
-  7: 'NULL',
-  8: 'NULL',
-} as const
+const asked = { id: ':id', request_id: ':request', fingerprint: ':fingerprint' } as const
 
 const fingerprintLength = 43
 let runs = 0
@@ -29,23 +24,30 @@ export function constants(actor: string): Readonly<Record<string, string>> {
   return {
     actor,
     fingerprint: 'x'.repeat(fingerprintLength),
-    changes0: JSON.stringify({ price }),
-    changes1: JSON.stringify({ price: price + 1 }),
+    price0: String(price),
+    price1: String(price + 1),
   }
 }
 
-/** The write of `:changes0` or `:changes1`, guarded by `:version` if wanted. */
-export function writeStatement(changes: 0 | 1, { guarded = false } = {}): string {
-  return substitute(writeSql, {
-    ...parameters,
-    5: `:changes${changes}`,
-    ...(guarded && { 6: ':version' }),
+/** The write of `:price0` or `:price1`, guarded by `:version` if wanted. */
+export function writeStatement(price: 0 | 1, { guarded = false } = {}): string {
+  const values: Readonly<Record<string, string>> = {
+    ...asked,
+    price: `:price${price}`,
+    ...(guarded && { version: ':version' }),
+  }
+  const columns = askedColumns.split(/,\s+(?=[a-z])/).map((column) => {
+    const [name = '', ...type] = column.split(' ')
+    return `${values[name] ?? 'NULL'}::${type.join(' ')} AS ${name}`
   })
+  const row = `SELECT ${columns.join(', ')}`
+  if (!recordSet.test(statements.one.text)) throw new Error("the backend's statement looks different")
+  return substitute(statements.one.text.replace(recordSet, row), { 2: ':actor' })
 }
 
 /** What is asked after a refusal. */
 export function refusalStatement(): string {
-  return substitute(refusalSql, parameters)
+  return substitute(reasonsSql, { 1: 'ARRAY[:id]', 2: 'ARRAY[:request]' })
 }
 
 /** Replaces `$1`, `$2`, … by other text; a parameter without one is an error. */

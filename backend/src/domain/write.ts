@@ -1,5 +1,5 @@
 /**
- * The decision about one client write. The SQL statement in `postgres/write-property.ts` takes the same decision
+ * The decision about one client write. The SQL statement in `postgres/write-batch.ts` takes the same decision
  * under the row's lock; a property test holds the two equal.
  *
  * Invariant: every accepted write consumes exactly one dot, and stamps only what it changes.
@@ -37,6 +37,12 @@ export type WriteOutcome =
 /** Why a write to a property that exists is refused, in the order of the checks. */
 export type Refusal = 'deleted' | 'precondition_failed' | 'version_conflict'
 
+/** Writes in a batch at most: enough to make the flush cheap, few enough that none waits long for its neighbours. */
+export const writesPerBatchMax = 64
+
+/** `busy`: the write has had no effect, since another session held the row. It may succeed when tried again alone. */
+export type BatchOutcome = WriteOutcome | { readonly kind: 'busy' }
+
 const sameVector = (a: Vector, b: Vector): boolean => {
   const [entriesA, entriesB] = [Object.entries(a), Object.entries(b)]
   return entriesA.length === entriesB.length && entriesA.every(([actor, n]) => b[actor] === n)
@@ -47,12 +53,18 @@ const matches = (vector: Vector, etag: string): boolean => {
   return expected !== undefined && sameVector(vector, expected)
 }
 
+/** What of a state decides whether a write is refused. */
+export interface Judged {
+  readonly fields: Pick<Fields, 'deleted'>
+  readonly vector: Vector
+}
+
 /**
  * Why a state refuses a write, if it does: a deleted property takes none but one that restores it (404), then
  * `If-Match` is checked (412), then `version` and the body's `etag` (409).
  */
 export function refusalOf(
-  { fields, vector }: PropertyState,
+  { fields, vector }: Judged,
   { guard, changes }: Pick<WriteRequest, 'guard' | 'changes'>,
 ): Refusal | undefined {
   if (fields.deleted && changes.deleted !== false) return 'deleted'

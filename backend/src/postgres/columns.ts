@@ -4,7 +4,7 @@
  * Invariant: no other file names a mutable column.
  */
 
-import { fieldNames, fieldTable, groups, type FieldName, type Fields } from '../domain/fields.ts'
+import { fieldNames, fieldTable, groups, type Fields } from '../domain/fields.ts'
 import type { PropertyState } from '../domain/property.ts'
 import type { Stamp, Vector } from '../domain/stamp.ts'
 
@@ -29,36 +29,27 @@ export function stateOf(row: StateRow): PropertyState {
   return { id, region_origin, fields, vector, stamps, extra }
 }
 
-const changed = (name: FieldName): string => {
-  const value = `($5::jsonb->>'${name}')::${fieldTable[name].sqlType}`
-  return `($5::jsonb ? '${name}' AND ${value} IS DISTINCT FROM target.${name})`
-}
+/** The mutable fields with their types, as columns of a record set. */
+export const fieldColumns: string = fieldNames.map((name) => `${name} ${fieldTable[name].sqlType}`).join(', ')
 
-/** The right side of each `column = …` of a write: $5 holds the changed members as jsonb. */
+// In a write, `p` is the row as it was and `asked` holds the asked values, where NULL means: not asked for. No field is
+// nullable.
+
+/** The right side of each `column = …` of a write. */
 export const assignments: string = fieldNames
-  .map(
-    (name) =>
-      `${name} = CASE WHEN $5::jsonb ? '${name}' THEN ($5::jsonb->>'${name}')::${fieldTable[name].sqlType} ELSE target.${name} END`,
-  )
+  .map((name) => `${name} = coalesce(asked.${name}, p.${name})`)
   .join(',\n      ')
 
-/** The stamps after a write: those of every field of a group in which a value changes are new. */
-export const newStamps: string = [
-  'target.stamps',
-  ...[...groups.values()].map((members) => {
-    const stamps = members.map(
-      (name) =>
-        `'${name}', jsonb_build_array(coalesce((target.stamps->'${name}'->>0)::bigint, 0) + 1, target.t, $4::text, target.n, $2::text)`,
+/** Names and values of the stamps that a write makes: of every field of a group in which a value changes, else NULL. */
+export const newStamps: string = [...groups.values()]
+  .flatMap((members) => {
+    const changes = members.map((name) => `asked.${name} <> p.${name}`).join(' OR ')
+    return members.map(
+      (name) => `'${name}', CASE WHEN ${changes} THEN jsonb_build_array(
+        coalesce((p.stamps->'${name}'->>0)::bigint, 0) + 1, asked.t, $2::text, asked.n, asked.request_id) END`,
     )
-    return `CASE WHEN ${members.map(changed).join(' OR ')} THEN jsonb_build_object(${stamps.join(', ')}) ELSE '{}' END`
-  }),
-].join('\n        || ')
-
-/** Whether a row takes the write of the members in $5: a deleted one takes none but one that restores it. */
-export const takesWrite = `(NOT deleted OR $5::jsonb->'deleted' = 'false')`
-
-/** `acceptedStatus` of the members in $5. */
-export const acceptedStatusSql = `CASE WHEN $5::jsonb->'deleted' = 'true' THEN 204 ELSE 200 END`
+  })
+  .join(',\n      ')
 
 /** `property` of an event, from a table alias, members in the order of the HTTP contract. */
 export const eventProperty = (alias: string): string =>

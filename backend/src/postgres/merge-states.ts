@@ -8,10 +8,10 @@
  */
 
 import type pg from 'pg'
-import { fieldNames, fieldTable } from '../domain/fields.ts'
+import { fieldNames } from '../domain/fields.ts'
 import type { PropertyState } from '../domain/property.ts'
 import { versionOf } from '../domain/stamp.ts'
-import { stateColumns } from './columns.ts'
+import { fieldColumns, stateColumns } from './columns.ts'
 
 const replaced = [...fieldNames, 'version', 'vector', 'stamps', 'extra']
 
@@ -19,7 +19,7 @@ const sql = `
 INSERT INTO properties AS p (${stateColumns()})
 SELECT ${stateColumns()}
 FROM jsonb_to_recordset($1::jsonb) AS incoming (
-  id bigint, region_origin text, ${fieldNames.map((name) => `${name} ${fieldTable[name].sqlType}`).join(', ')},
+  id bigint, region_origin text, ${fieldColumns},
   version bigint, vector jsonb, stamps jsonb, extra jsonb)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE

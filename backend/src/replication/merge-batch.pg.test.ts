@@ -9,7 +9,7 @@ import type { PropertyState } from '../domain/property.ts'
 import { readConflictsOf, readOpenConflicts } from '../postgres/read-conflicts.ts'
 import { readClaims } from '../postgres/merge-claims.ts'
 import { mergeTransaction } from '../postgres/merge-session.ts'
-import { readProperty } from '../postgres/read-property.ts'
+import { readProperties } from '../postgres/read-properties.ts'
 import { actors, seedFields, seedState, statesArbitrary, write } from '../testing/arbitraries.ts'
 import { useTestDatabase } from '../testing/database.ts'
 import { foldEvents } from './fold.ts'
@@ -49,7 +49,7 @@ async function merge(...events: PropertyEvent[]): Promise<MergeCounts> {
     client.release()
   }
 }
-const read = async (id = 1) => readProperty(database.pool, id)
+const read = async (id = 1) => (await readProperties(database.pool, [id]))[0]
 const conflicts = async (id = 1) => joinConflicts((await readConflictsOf(database.pool, id)) ?? [])
 
 test('merging in the database is the domain’s join, one by one or in batches, again and again', async () => {

@@ -6,12 +6,12 @@ import { encodeEtag } from '../domain/etag.ts'
 import { joinStates } from '../domain/merge.ts'
 import { viewOf, type PropertyState } from '../domain/property.ts'
 import { versionOf } from '../domain/stamp.ts'
-import { acceptedStatus, decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
+import { acceptedStatus, decideWrite, type BatchOutcome, type WriteRequest } from '../domain/write.ts'
 import { changesArbitrary, seedState, write } from '../testing/arbitraries.ts'
 import { useTestDatabase } from '../testing/database.ts'
 import { mergeStates } from './merge-states.ts'
-import { readProperty } from './read-property.ts'
-import { writeProperty } from './write-property.ts'
+import { readProperties } from './read-properties.ts'
+import { writeBatch } from './write-batch.ts'
 
 const database = useTestDatabase()
 let requestCount = 0
@@ -33,33 +33,37 @@ const request = (changes: Partial<WriteRequest>): WriteRequest => ({
   changes: { price: 5 },
   ...changes,
 })
-const writeNow = (changes: Partial<WriteRequest>): Promise<WriteOutcome> =>
-  writeProperty(database.pool, database.incarnation.actor, request(changes))
+const batchNow = (requests: readonly WriteRequest[]): Promise<readonly BatchOutcome[]> =>
+  writeBatch(database.pool, database.incarnation.actor, requests)
+const writeNow = async (changes: Partial<WriteRequest>): Promise<BatchOutcome> =>
+  (await batchNow([request(changes)]))[0] as BatchOutcome
 const read = async (id = 1): Promise<PropertyState> => {
-  const state = await readProperty(database.pool, id)
+  const [state] = await readProperties(database.pool, [id])
   assert.ok(state)
   return state
 }
 const claimCount = async (): Promise<number> =>
   (await database.pool.query<{ count: number }>('SELECT count(*) FROM claims')).rows[0]?.count ?? -1
 
+const propertyIds = [1, 2, 3, 4]
+const guardKinds = ['version', 'etag', 'if-match', 'all', 'stale version', 'stale etag'] as const
+type GuardKind = (typeof guardKinds)[number]
+
 type Step =
-  | {
-      kind: 'write'
-      changes: object
-      guard: 'version' | 'etag' | 'if-match' | 'all' | 'stale version' | 'stale etag'
-    }
-  | { kind: 'merge'; changes: object; actor: number; skew: number }
+  | { kind: 'batch'; writes: readonly { id: number; changes: object; guard: GuardKind }[] }
+  | { kind: 'merge'; id: number; changes: object; actor: number; skew: number }
+
+const idArbitrary = fc.constantFrom(...propertyIds)
 
 const stepsArbitrary: fc.Arbitrary<readonly Step[]> = fc.array(
   fc.oneof(
     {
       weight: 3,
       arbitrary: fc.record({
-        kind: fc.constant('write' as const),
-        changes: changesArbitrary,
-        guard: fc.constantFrom(
-          ...(['version', 'etag', 'if-match', 'all', 'stale version', 'stale etag'] as const),
+        kind: fc.constant('batch' as const),
+        writes: fc.uniqueArray(
+          fc.record({ id: idArbitrary, changes: changesArbitrary, guard: fc.constantFrom(...guardKinds) }),
+          { selector: ({ id }) => id, minLength: 1 },
         ),
       }),
     },
@@ -67,6 +71,7 @@ const stepsArbitrary: fc.Arbitrary<readonly Step[]> = fc.array(
       weight: 1,
       arbitrary: fc.record({
         kind: fc.constant('merge' as const),
+        id: idArbitrary,
         changes: changesArbitrary,
         actor: fc.integer({ min: 1, max: 2 }),
         skew: fc.constantFrom(0, 3_600_000_000),
@@ -76,10 +81,7 @@ const stepsArbitrary: fc.Arbitrary<readonly Step[]> = fc.array(
   { minLength: 1, maxLength: 6 },
 )
 
-function guardOf(
-  kind: Extract<Step, { kind: 'write' }>['guard'],
-  state: PropertyState,
-): WriteRequest['guard'] {
+function guardOf(kind: GuardKind, state: PropertyState): WriteRequest['guard'] {
   const version = versionOf(state.vector)
   const etag = encodeEtag(state.vector)
   switch (kind) {
@@ -98,40 +100,51 @@ function guardOf(
   }
 }
 
-test('the statement and decideWrite take the same decision, row and event alike', async () => {
+test('the statement and decideWrite take the same decisions, rows and events alike', async () => {
   const { actor } = database.incarnation
   await fc.assert(
-    fc.asyncProperty(stepsArbitrary, fc.integer({ min: 1, max: 10 }), async (steps, id) => {
+    fc.asyncProperty(stepsArbitrary, async (steps) => {
       await database.pool.query(
         `UPDATE properties SET (price, bedrooms, bathrooms, title, description, status, deleted, vector, stamps, version) =
-           (100000, 2, 1.5, 'Seed', 'A seed.', 'active', false, '{}', '{}', 1) WHERE id = $1`,
-        [id],
+           (100000, 2, 1.5, 'Seed', 'A seed.', 'active', false, '{}', '{}', 1) WHERE id = ANY ($1)`,
+        [propertyIds],
       )
       await database.events()
-      let state = seedState(id)
+      const states = new Map(propertyIds.map((id) => [id, seedState(id)]))
+      const stateNow = (id: number): PropertyState => states.get(id) as PropertyState
       let time = 0
       for (const step of steps) {
         if (step.kind === 'merge') {
-          state = joinStates(state, write(state, step, time++))
+          const merged = joinStates(stateNow(step.id), write(stateNow(step.id), step, time++))
+          states.set(step.id, merged)
           const client = await database.pool.connect()
-          assert.ok((await mergeStates(client, [state])).has(id))
+          assert.ok((await mergeStates(client, [merged])).has(step.id))
           client.release()
           continue
         }
-        const asked = request({ id, changes: step.changes, guard: guardOf(step.guard, state) })
-        const outcome = await writeProperty(database.pool, actor, asked)
-        const events = await database.events()
-        const t = events[0]?.type === 'property' ? (events[0].claims[0]?.acceptances[0]?.t ?? 0) : 0
-        const expected = decideWrite(state, asked, { actor, t })
-        if (typeof expected === 'string') {
-          assert.deepEqual(outcome, { kind: expected, current: viewOf(state) })
-          assert.deepEqual(events, [])
-          continue
+        const asked = step.writes.map(({ id, changes, guard }) =>
+          request({ id, changes, guard: guardOf(guard, stateNow(id)) }),
+        )
+        const outcomes = await batchNow(asked)
+        const events = (await database.events()) as readonly PropertyEvent[]
+        const eventsLeft = new Map(events.map((event) => [event.state.id, event]))
+        for (const [index, one] of asked.entries()) {
+          const event = eventsLeft.get(one.id)
+          eventsLeft.delete(one.id)
+          const t = event?.claims[0]?.acceptances[0]?.t ?? 0
+          const expected = decideWrite(stateNow(one.id), one, { actor, t })
+          if (typeof expected === 'string') {
+            assert.deepEqual(outcomes[index], { kind: expected, current: viewOf(stateNow(one.id)) })
+            assert.equal(event, undefined)
+            continue
+          }
+          assert.deepEqual(outcomes[index], { kind: 'accepted', property: viewOf(expected) })
+          assert.deepEqual(await read(one.id), expected)
+          assertEvent(event, expected, one, actor)
+          states.set(one.id, expected)
         }
-        assert.deepEqual(outcome, { kind: 'accepted', property: viewOf(expected) })
-        assert.deepEqual(await read(id), expected)
-        assertEvent(events, expected, asked, actor)
-        state = expected
+        assert.equal(eventsLeft.size, 0)
+        assert.equal(events.length, new Set(events.map((event) => event.state.id)).size)
       }
     }),
     { numRuns: 150 },
@@ -139,13 +152,12 @@ test('the statement and decideWrite take the same decision, row and event alike'
 })
 
 function assertEvent(
-  events: readonly unknown[],
+  event: PropertyEvent | undefined,
   state: PropertyState,
   asked: WriteRequest,
   actor: string,
 ): void {
-  assert.equal(events.length, 1)
-  const event = events[0] as PropertyEvent
+  assert.ok(event)
   assert.deepEqual(event.state, state)
   assert.deepEqual(event.conflicts, [])
   assert.equal(event.actor, actor)
@@ -254,10 +266,50 @@ test('equal values are accepted with a new version and no new stamp', async () =
 test('a write rolls back whole if its transaction does', async () => {
   const client = await database.pool.connect()
   await client.query('BEGIN')
-  assert.equal((await writeProperty(client, database.incarnation.actor, request({}))).kind, 'accepted')
+  const [outcome] = await writeBatch(client, database.incarnation.actor, [request({})])
+  assert.equal(outcome?.kind, 'accepted')
   await client.query('ROLLBACK')
   client.release()
   assert.equal(versionOf((await read()).vector), 1)
   assert.equal(await claimCount(), 0)
   assert.deepEqual(await database.events(), [])
+})
+
+test('a batch leaves out the rows that others hold and decides the rest; alone a write waits', async () => {
+  const holder = await database.pool.connect()
+  await holder.query('BEGIN')
+  await holder.query('SELECT FROM properties WHERE id = 2 FOR UPDATE')
+  const held = request({ id: 2 })
+  const outcomes = await batchNow([request({ id: 1 }), held, request({ id: 3, guard: { version: 9 } })])
+  assert.deepEqual(
+    outcomes.map(({ kind }) => kind),
+    ['accepted', 'busy', 'version_conflict'],
+  )
+  const waiting = batchNow([held])
+  await holder.query('ROLLBACK')
+  holder.release()
+  assert.deepEqual((await waiting)[0]?.kind, 'accepted')
+})
+
+test('unguarded writes that meet all count, one after the other', async () => {
+  const outcomes = await Promise.all(
+    Array.from({ length: 25 }, (_, n) => writeNow({ guard: { ifMatch: '*' }, changes: { price: n + 1 } })),
+  )
+  const versions = outcomes.map((outcome) => (outcome.kind === 'accepted' ? outcome.property.version : 0))
+  assert.deepEqual(
+    versions.toSorted((a, b) => a - b),
+    Array.from({ length: 25 }, (_, n) => n + 2),
+  )
+})
+
+test('batches with the same properties and request ids in opposite orders never deadlock', async () => {
+  const ids = [1, 2, 3, 4, 5]
+  for (let round = 0; round < 40; round++) {
+    const asked = ids.map((id) =>
+      request({ id, requestId: `round ${round} of ${(id * 2) % 5}`, guard: { ifMatch: '*' } }),
+    )
+    const outcomes = await Promise.all([asked, asked.toReversed(), asked].map(batchNow))
+    const accepted = outcomes.flat().filter(({ kind }) => kind === 'accepted')
+    assert.equal(accepted.length, ids.length)
+  }
 })
