@@ -44,6 +44,8 @@ export class Bed {
   readonly dir: string
   /** In front of one backend of each region. */
   readonly nginx: Part
+  /** Writes that were answered with 429 or 503 so far. */
+  overloads = 0
   readonly #options: BedOptions
   readonly #pools = new Map<RegionName, pg.Pool>()
   #actor: string | undefined
@@ -154,7 +156,7 @@ export class Bed {
     const backend = this.backend(region)
     if (backend.pid !== undefined) return
     await backend.start()
-    await addProperties(this.database(region), (this.#options.properties ?? seeds) - seeds)
+    await addProperties(this.database(region), this.#options.properties ?? seeds)
   }
 
   async #configure(region: RegionName, postgres: Part): Promise<void> {
@@ -168,16 +170,15 @@ export class Bed {
   }
 }
 
-/** More properties of the same size, the same in every region as seeds are, with ids that follow theirs. */
-async function addProperties(database: pg.Pool, count: number): Promise<void> {
+/** Fills up to `count` properties, of the same size and the same in every region as the seeds, with ids that follow. */
+export async function addProperties(database: pg.Pool, count: number): Promise<void> {
   const { rows } = await database.query<{ count: number }>('SELECT count(*)::integer FROM properties')
-  const missing = count + seeds - (rows[0]?.count ?? 0)
+  const missing = count - (rows[0]?.count ?? 0)
   if (missing <= 0) return
   await database.query(
     `INSERT INTO properties
      SELECT (jsonb_populate_record(p, jsonb_build_object('id', ${seeds} + number))).*
-     FROM generate_series(1, ${missing}) AS number JOIN properties AS p ON p.id = 1 + number % ${seeds}
-     WHERE p.version = 1`,
+     FROM generate_series(1, ${missing}) AS number JOIN properties AS p ON p.id = 1 + number % ${seeds}`,
   )
   await database.query('VACUUM ANALYZE properties')
 }

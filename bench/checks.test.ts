@@ -7,6 +7,7 @@ const result: PutResult = {
   sent: 10,
   ok: 7,
   refused: 2,
+  busy: 0,
   other: 0,
   wrong: 0,
   errors: 0,
@@ -38,7 +39,7 @@ test('a request under way at the end may have been accepted, two were not there'
     ])
   assert.deepEqual(findProblems(result, before, properties(2)), [])
   assert.deepEqual(findProblems(result, before, properties(3)), [
-    '2 writes done unseen, 1 requests under way',
+    '2 writes done unseen, 1 requests without an outcome',
   ])
 })
 

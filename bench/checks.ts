@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { waitUntil } from '../local/wait.ts'
 import type { Bed } from './bed.ts'
-import type { PutResult } from './load/wrk.ts'
+import { failedShareMax, type PutResult } from './load/wrk.ts'
 
 const equalTimeoutMs = 300_000
 const equalIntervalMs = 250
@@ -41,6 +41,7 @@ export async function checkedPut(
   const database = bed.database('us')
   const [before, claimsBefore] = [await readVersions(database), await countClaims(database)]
   const result = await load(before)
+  bed.overloads += result.busy
   await delay(answerMaxMs)
   const [after, claimsAfter] = [await readVersions(database), await countClaims(database)]
   throwIfAny([
@@ -54,10 +55,11 @@ export async function checkedPut(
 
 /** What a load's result and the versions before and after it say against each other. Pure. */
 export function findProblems(result: PutResult, before: Versions, after: Versions): string[] {
-  const { sent, ok, refused, other, wrong, errors, acknowledged } = result
+  const { sent, ok, refused, busy, other, wrong, errors, acknowledged } = result
   const problems: string[] = []
   if (ok === 0) problems.push('no write was accepted')
-  if (other > 0) problems.push(`${other} answers other than 200 and 409`)
+  if (other > 0) problems.push(`${other} answers other than 200, 409, 429 and 503`)
+  if (busy > sent * failedShareMax) problems.push(`${busy} of ${sent} answers are 429 or 503`)
   if (wrong > 0) problems.push(`${wrong} answers with a version that does not follow the client's`)
   if (errors > 0) problems.push(`${errors} requests failed or took two seconds`)
   const known = new Map(acknowledged)
@@ -68,8 +70,8 @@ export function findProblems(result: PutResult, before: Versions, after: Version
     if (more < 0) problems.push(`property ${id}: ${known.get(id)} writes acknowledged, ${written} done`)
     else unseen += more
   }
-  const underWay = sent - ok - refused - other
-  if (unseen > underWay) problems.push(`${unseen} writes done unseen, ${underWay} requests under way`)
+  const unknown = sent - ok - refused - other
+  if (unseen > unknown) problems.push(`${unseen} writes done unseen, ${unknown} requests without an outcome`)
   return problems
 }
 
@@ -97,14 +99,8 @@ export function sum(versions: Versions): number {
 /** Starts replication if it does not run, and waits until both regions hold the same. */
 export async function checkEqualRegions(bed: Bed): Promise<void> {
   await bed.startReplication()
+  await waitForCatchUp(bed)
   const [us, eu] = [bed.database('us'), bed.database('eu')]
-  await waitUntil(
-    async () => {
-      const counts = await Promise.all([us, eu].map(readProgress))
-      return counts[0] === counts[1]
-    },
-    { timeoutMs: equalTimeoutMs, intervalMs: equalIntervalMs, what: 'the other region to catch up' },
-  )
   const [left, right] = await Promise.all([us, eu].map(readDigest))
   if (JSON.stringify(left) !== JSON.stringify(right)) {
     throwIfAny([`the regions differ:\n${JSON.stringify(left)}\n${JSON.stringify(right)}`])
@@ -113,6 +109,20 @@ export async function checkEqualRegions(bed: Bed): Promise<void> {
     'SELECT reason FROM quarantine UNION ALL SELECT reason FROM replication_gaps LIMIT 5',
   )
   throwIfAny(rows.map(({ reason }) => `refused or lost: ${reason}`))
+}
+
+/** Waits until the other region has every write, and returns how long that took, in ms. */
+export async function waitForCatchUp(bed: Bed): Promise<number> {
+  const databases = [bed.database('us'), bed.database('eu')]
+  const began = performance.now()
+  await waitUntil(
+    async () => {
+      const [here, there] = await Promise.all(databases.map(readProgress))
+      return here === there
+    },
+    { timeoutMs: equalTimeoutMs, intervalMs: equalIntervalMs, what: 'the other region to catch up' },
+  )
+  return performance.now() - began
 }
 
 /** All accepted writes, as far as a region knows them. */

@@ -5,7 +5,7 @@
  * the machine than about the system.
  */
 
-import type { Bed, BedOptions } from './bed.ts'
+import type { Bed } from './bed.ts'
 import { median, spread } from './statistics.ts'
 
 export type Goal = { readonly atLeast: number } | { readonly atMost: number }
@@ -25,6 +25,8 @@ export type Row = {
 export type Figure = {
   /** As `--only` names it. */
   readonly name: string
+  /** Systems that it uses; each is started when the first figure asks for it and stopped after the last one. */
+  readonly beds: readonly BedName[]
   readonly run: (context: Context) => Promise<readonly Row[]>
 }
 
@@ -36,11 +38,14 @@ export type Context = {
   /** Length of the load before the first measurement: caches fill, code is compiled. */
   readonly warmUpSeconds: number
   say(line: string): void
-  /** The system that figures share; started when it is first asked for. */
-  shared(): Promise<Bed>
-  /** Runs `work` on a system of its own. */
-  withBed<T>(options: BedOptions, work: (bed: Bed) => Promise<T>): Promise<T>
+  bed(name: BedName): Promise<Bed>
 }
+
+/**
+ * `alone`: one region without Kafka. `replicated`: both, with Kafka. `fresh`: as `alone`, for comparisons with `large`,
+ * which has many properties, and with `aged`, which has seen many writes.
+ */
+export type BedName = 'alone' | 'replicated' | 'fresh' | 'large' | 'aged'
 
 export type Size = 'quick' | 'full' | 'long'
 

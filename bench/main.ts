@@ -19,8 +19,9 @@ function wantedOrExit(): Wanted {
 }
 
 const wanted = wantedOrExit()
-const { rows, failures } = await runFigures(wanted, figures, (line) => console.log(line))
+const { rows, failures, overloads } = await runFigures(wanted, figures, (line) => console.log(line))
 console.log(`\n${tableOnScreen(rows)}`)
+if (overloads > 0) console.log(`${overloads} writes were answered with 429 or 503`)
 for (const { figure, reason } of failures) console.log(`FAILED  ${figure}: ${reason}`)
 process.exitCode = failures.length > 0 ? 1 : 0
 process.exit()

@@ -1,9 +1,10 @@
 /** Runs figures one after the other, and checks at the end that the regions of every system they used are equal. */
 
 import type { Wanted } from './arguments.ts'
-import { Bed, type BedOptions } from './bed.ts'
-import { checkEqualRegions } from './checks.ts'
+import type { BedOptions } from './bed.ts'
+import { Beds } from './beds.ts'
 import type { Context, Figure, Row } from './figure.ts'
+import { describeError } from '../backend/src/runtime/describe-error.ts'
 
 const lengths = {
   quick: { seconds: 2, warmUpSeconds: 3 },
@@ -12,7 +13,11 @@ const lengths = {
 } as const
 
 export type Failure = { readonly figure: string; readonly reason: string }
-export type Outcome = { readonly rows: readonly Row[]; readonly failures: readonly Failure[] }
+export type Outcome = {
+  readonly rows: readonly Row[]
+  readonly failures: readonly Failure[]
+  readonly overloads: number
+}
 
 export async function runFigures(
   wanted: Wanted,
@@ -22,16 +27,15 @@ export async function runFigures(
 ): Promise<Outcome> {
   const rows: Row[] = []
   const failures: Failure[] = []
-  let shared: Promise<Bed> | undefined
   const { size, rounds, only } = wanted
+  const beds = new Beds(size, bedOptions)
   const context: Context = {
     size,
     rounds,
     ...lengths[size],
     ...(wanted.seconds !== undefined && { seconds: wanted.seconds }),
     say,
-    shared: () => (shared ??= Bed.start(bedOptions)),
-    withBed,
+    bed: (name) => beds.get(name),
   }
   const attempt = async (figure: string, work: () => Promise<void>): Promise<void> => {
     const began = performance.now()
@@ -39,27 +43,19 @@ export async function runFigures(
     try {
       await work()
     } catch (error) {
-      failures.push({ figure, reason: error instanceof Error ? error.message : String(error) })
+      const reason = error instanceof Error ? error.message : describeError(error)
+      failures.push({ figure, reason })
+      say(`  FAILED: ${reason}`)
     }
     say(`  ${((performance.now() - began) / 1_000).toFixed(0)} s`)
   }
-  for (const { name, run } of figures) {
-    if (only && !only.includes(name)) continue
+  const asked = figures.filter(({ name }) => !only || only.includes(name))
+  for (const [index, { name, run }] of asked.entries()) {
     await attempt(name, async () => void rows.push(...(await run(context))))
+    const needed = new Set(asked.slice(index + 1).flatMap((figure) => figure.beds))
+    for (const bed of beds.names) {
+      if (!needed.has(bed)) await attempt(`regions of "${bed}" are equal`, () => beds.close(bed))
+    }
   }
-  const bed = await shared
-  if (bed) {
-    await attempt('regions are equal', () => checkEqualRegions(bed))
-    await bed.stop()
-  }
-  return { rows, failures }
-}
-
-async function withBed<T>(options: BedOptions, work: (bed: Bed) => Promise<T>): Promise<T> {
-  const bed = await Bed.start(options)
-  try {
-    return await work(bed)
-  } finally {
-    await bed.stop()
-  }
+  return { rows, failures, overloads: beds.overloads }
 }

@@ -15,10 +15,10 @@ export const properties = { first: 1, count: 1_000 }
 export async function putsPerSecond(
   bed: Bed,
   seconds: number,
-  { url = bed.backend('us').url, range = properties } = {},
+  { url = bed.backend('us').url, range = properties, random = false } = {},
 ): Promise<number> {
   const { ok, seconds: took } = await checkedPut(bed, (versions) =>
-    wrkPut({ dir: bed.dir, url, connections, seconds, versions, ...range }),
+    wrkPut({ dir: bed.dir, url, connections, seconds, versions, random, ...range }),
   )
   return ok / took
 }
@@ -44,7 +44,7 @@ export async function pgbenchPerSecond(
 
 async function run(context: Context): Promise<readonly Row[]> {
   const { seconds, warmUpSeconds } = context
-  const bed = await context.shared()
+  const bed = await context.bed('alone')
   await putsPerSecond(bed, warmUpSeconds)
   const { values, anchors } = await inTurns(
     context,
@@ -62,4 +62,4 @@ async function run(context: Context): Promise<readonly Row[]> {
   ]
 }
 
-export const put: Figure = { name: 'put', run }
+export const put: Figure = { name: 'put', beds: ['alone'], run }

@@ -23,9 +23,9 @@ local function propertiesOf(client)
 end
 
 function init()
-  math.randomseed(settings.seed + number)
+  math.randomseed(settings.seed + number * 2 ^ 32)
   clients, free, acknowledged = {}, {}, {}
-  counts = { sent = 0, ok = 0, refused = 0, other = 0, wrong = 0 }
+  counts = { sent = 0, ok = 0, refused = 0, busy = 0, other = 0, wrong = 0 }
   for client = number, settings.connections - 1, settings.threads do
     local ids = propertiesOf(client)
     clients[client] = { number = client, ids = ids, at = math.random(#ids), versions = {} }
@@ -48,7 +48,7 @@ function request()
   end
   local client = clients[table.remove(free, 1)]
   if not client then return "GET /health HTTP/1.1\r\nHost: " .. host .. "\r\n\r\n" end
-  client.at = client.at % #client.ids + 1
+  client.at = settings.random and math.random(#client.ids) or client.at % #client.ids + 1
   local id = client.ids[client.at]
   client.id, client.version = id, client.versions[id] or settings.versions[id] or 1
   counts.sent = counts.sent + 1
@@ -73,6 +73,8 @@ function response(status, headers, body)
       counts.refused = counts.refused + 1
     end
     client.versions[id] = version
+  elseif status == 429 or status == 503 then
+    counts.busy = counts.busy + 1
   else
     counts.other = counts.other + 1
   end
@@ -80,7 +82,7 @@ function response(status, headers, body)
 end
 
 function done(summary, latency)
-  local total = { sent = 0, ok = 0, refused = 0, other = 0, wrong = 0 }
+  local total = { sent = 0, ok = 0, refused = 0, busy = 0, other = 0, wrong = 0 }
   local perProperty = {}
   for _, thread in ipairs(threads) do
     for name, count in pairs(thread:get("counts")) do total[name] = total[name] + count end
@@ -91,8 +93,8 @@ function done(summary, latency)
   local errors = summary.errors
   local file = assert(io.open(settings.result, "w"))
   file:write(string.format(
-    '{"sent":%d,"ok":%d,"refused":%d,"other":%d,"wrong":%d,"errors":%d,"seconds":%f,"p50Ms":%f,"p99Ms":%f,"acknowledged":[%s]}',
-    total.sent, total.ok, total.refused, total.other, total.wrong,
+    '{"sent":%d,"ok":%d,"refused":%d,"busy":%d,"other":%d,"wrong":%d,"errors":%d,"seconds":%f,"p50Ms":%f,"p99Ms":%f,"acknowledged":[%s]}',
+    total.sent, total.ok, total.refused, total.busy, total.other, total.wrong,
     errors.connect + errors.read + errors.write + errors.timeout,
     summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, table.concat(pairsOf, ",")))
   file:close()
