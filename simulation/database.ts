@@ -1,9 +1,10 @@
 /**
  * A simulated database of a region.
  *
- * Invariant: it decides what the statements in `backend/src/postgres/` decide, by the domain's own functions:
- * `decideWrite`, `dominates`, `joinAcceptances`, `conflictsToStore`. `database.pg.test.ts` holds the two equal. All the
- * rest, what to do in which order, is the real code on the other side of `MergeSession` and `ReplicationSource`.
+ * Invariant: what it holds changes by committed transactions only, which take rows, messages and observers together. The
+ * statements that it runs are in files of their own: they decide what those in `backend/src/postgres/` decide, by the
+ * domain's own functions; `database.pg.test.ts` holds the two equal. All the rest, what to do in which order, is the
+ * real code on the other side of `MergeSession` and `ReplicationSource`.
  */
 
 import type { Acceptance, Claim } from '../backend/src/domain/claim.ts'
@@ -13,7 +14,6 @@ import type { KnownIncarnation } from '../backend/src/domain/incarnation.ts'
 import type { Source } from '../backend/src/domain/lag.ts'
 import type { PropertyState } from '../backend/src/domain/property.ts'
 import type { WriteRequest } from '../backend/src/domain/write.ts'
-import { SupersededError, type HeartbeatOrigin } from '../backend/src/postgres/emit-heartbeat.ts'
 import type { TopicIdentity } from '../backend/src/postgres/kafka-offsets.ts'
 import { formatLsn, parseLsn } from '../backend/src/postgres/lsn.ts'
 import type { OwnPosition } from '../backend/src/replication/find-restored.ts'
@@ -64,7 +64,7 @@ export interface Observer {
 
 export interface DatabaseOptions {
   readonly region: string
-  /** µs by which its clock is ahead. */
+  /** µs by which its clock is ahead at first. */
   readonly skew: number
   readonly seeds: readonly PropertyState[]
   readonly scheduler: Scheduler
@@ -75,7 +75,8 @@ export interface DatabaseOptions {
 export class SimulatedDatabase {
   readonly region: string
   readonly actor: string
-  readonly skew: number
+  /** µs by which its clock is ahead at present. */
+  skew: number
   readonly wal: Wal
   readonly properties = new Table<number, PropertyState>('property')
   readonly claims = new Table<string, Claim>('claim')
@@ -87,11 +88,12 @@ export class SimulatedDatabase {
   readonly quarantine = new Table<string, string>('quarantine')
   /** Columns of the one row of this name: `run` and `refused`. */
   readonly incarnation = new Table<'run' | 'refused', string>('incarnation')
-  #runs = 0
   readonly #options: DatabaseOptions
   readonly #locks: Locks
   readonly #active = new Set<Transaction>()
   #nextXid = 100
+  /** Relays' runs that have begun. */
+  runs = 0
   /** Newest transaction that emitted an event, and not only a heartbeat. */
   lastEventXid = 0
   up = true
@@ -170,6 +172,10 @@ export class SimulatedDatabase {
 
   #check(transaction: Transaction): void {
     if (transaction.ended) throw new DatabaseError('57P01', 'the session was ended')
+    this.checkUp()
+  }
+
+  checkUp(): void {
     if (!this.up) throw new DatabaseError('57P03', 'the database is down')
   }
 
@@ -179,7 +185,7 @@ export class SimulatedDatabase {
   }
 
   /** The oldest transaction id that may still be running. */
-  #xmin(): number {
+  xmin(): number {
     let xmin = this.#nextXid
     for (const { xid } of this.#active) if (xid !== undefined && xid < xmin) xmin = xid
     return xmin
@@ -205,59 +211,6 @@ export class SimulatedDatabase {
     this.assignXid(transaction)
     this.wal.reserve(text.length + 40)
     transaction.messages.push(text)
-  }
-
-  // The heartbeat
-
-  /** `beginRun`: waits for a heartbeat that is under way, then reads the end of the WAL. */
-  async beginRun(): Promise<string> {
-    if (!this.up) throw new DatabaseError('57P03', 'the database is down')
-    const transaction = this.begin()
-    try {
-      await this.lock(transaction, 'incarnation', statementMaxMs)
-      const run = `r${this.#runs++}@${formatLsn(this.wal.end)}`
-      transaction.set(this.incarnation, 'run', run)
-      await this.pause(transaction, flushUs)
-      this.commit(transaction)
-      return run
-    } finally {
-      if (!transaction.ended) this.rollback(transaction)
-    }
-  }
-
-  /** `emitHeartbeat`: its snapshot is that of the statement's start, also if it waits for a run that begins. */
-  async heartbeat({ actor, since, run, partitions }: HeartbeatOrigin): Promise<void> {
-    if (!this.up) throw new DatabaseError('57P03', 'the database is down')
-    const transaction = this.begin()
-    const [xmin, t] = [this.#xmin(), this.clock]
-    const applied = Object.fromEntries(
-      [...this.sources.committed.keys()].flatMap((source) => {
-        const watermark = this.watermarkOf(source)
-        return watermark ? [[source, watermark]] : []
-      }),
-    )
-    const heartbeat = {
-      schema: 1,
-      type: 'heartbeat',
-      actor,
-      xmin: String(xmin),
-      t,
-      partitions,
-      since,
-      run,
-      applied,
-    }
-    try {
-      await this.lock(transaction, 'incarnation', statementMaxMs)
-      if (this.incarnation.committed.get('run') !== run) {
-        throw new SupersededError('another relay of this region has begun')
-      }
-      this.emit(transaction, JSON.stringify(heartbeat))
-      await this.pause(transaction, flushUs)
-      this.commit(transaction)
-    } finally {
-      if (!transaction.ended) this.rollback(transaction)
-    }
   }
 
   // Watermarks

@@ -12,6 +12,7 @@ import { mergeStatements } from './merge-statements.ts'
 import type { Process } from './process.ts'
 import type { Scheduler } from './scheduler.ts'
 import { DatabaseError, type Transaction } from './transactions.ts'
+import { beginRun, emitHeartbeat } from './heartbeat-statements.ts'
 
 const idleMaxMs = 5000
 const idleInTransactionMaxMs = 3000
@@ -164,8 +165,8 @@ export class Sessions {
           if (!this.#database.up) throw new DatabaseError('57P03', 'the database is down')
           return wal.open(process, sink)
         }),
-      beginRun: () => process.call('beginRun', () => this.#database.beginRun()),
-      emitHeartbeat: (heartbeat) => process.call('heartbeat', () => this.#database.heartbeat(heartbeat)),
+      beginRun: () => process.call('beginRun', () => beginRun(this.#database)),
+      emitHeartbeat: (heartbeat) => process.call('heartbeat', () => emitHeartbeat(this.#database, heartbeat)),
     }
   }
 }

@@ -15,7 +15,7 @@ import {
   type WriteRequest,
 } from '../backend/src/domain/write.ts'
 import { flushUs, statementMaxMs, type AcceptedWrite, type SimulatedDatabase } from './database.ts'
-import { DatabaseError, type Transaction } from './transactions.ts'
+import type { Transaction } from './transactions.ts'
 
 /** The statement's own work, µs. */
 const workUs = [10, 800] as const
@@ -25,7 +25,7 @@ export async function writeBatch(
   database: SimulatedDatabase,
   requests: readonly WriteRequest[],
 ): Promise<readonly BatchOutcome[]> {
-  if (!database.up) throw new DatabaseError('57P03', 'the database is down')
+  database.checkUp()
   const waitMs = requests.length === 1 ? statementMaxMs : 0
   const transaction = database.begin()
   try {
@@ -125,6 +125,6 @@ export function explainRefusals(
   database: SimulatedDatabase,
   requests: readonly WriteRequest[],
 ): readonly BatchOutcome[] {
-  if (!database.up) throw new DatabaseError('57P03', 'the database is down')
+  database.checkUp()
   return requests.map((request) => explainRefusal(database, request, 'busy'))
 }
