@@ -5,6 +5,7 @@
  */
 
 import type { Logger } from 'pino'
+import { requestGroup, type ConflictRecord } from '../backend/src/domain/conflict.ts'
 import { judgeIncarnation, type Incarnation, type Prepared } from '../backend/src/domain/incarnation.ts'
 import { GroupCommit } from '../backend/src/batching/group-commit.ts'
 import type { WriteOutcome, WriteRequest } from '../backend/src/domain/write.ts'
@@ -189,12 +190,24 @@ export class Backend {
     )
   }
 
+  /** What was lost of a property, without the records of whole requests. */
+  losses(id: number): Promise<Answer<readonly ConflictRecord[]>> {
+    return this.#serve((process) =>
+      process.call('losses', () => {
+        const { database } = this.#region
+        if (!database.up) return undefined
+        const records = [...database.conflicts.committed.values()]
+        return records.filter((record) => record.property_id === id && record.group !== requestGroup)
+      }),
+    )
+  }
+
   write(request: WriteRequest): Promise<Answer<WriteOutcome>> {
     return this.#serve(() => (this.#writes as GroupCommit).submit(request))
   }
 
   /** A client's request: refused at once by a dead process, late by a frozen one, which serves it all the same. */
-  #serve<T>(work: (process: Process) => Promise<T>): Promise<Answer<T>> {
+  #serve<T>(work: (process: Process) => Promise<Answer<T>>): Promise<Answer<T>> {
     const process = this.#process
     if (!process?.alive) return Promise.resolve(undefined)
     return new Promise((resolve) => {

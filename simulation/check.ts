@@ -6,11 +6,16 @@
  */
 
 import type { Claim } from '../backend/src/domain/claim.ts'
-import { conflictId, type ConflictRecord } from '../backend/src/domain/conflict.ts'
-import { groups } from '../backend/src/domain/fields.ts'
+import type { ConflictRecord } from '../backend/src/domain/conflict.ts'
 import { lagReport } from '../backend/src/domain/lag.ts'
-import { compareStamps, covers, type Stamp } from '../backend/src/domain/stamp.ts'
-import type { AcceptedWrite, SimulatedDatabase } from './database.ts'
+import {
+  checkRecords,
+  checkTwins,
+  checkValues,
+  countIntegerExceptions,
+  stampedValues,
+} from './check-values.ts'
+import type { SimulatedDatabase } from './database.ts'
 import { canonicalState } from './observation.ts'
 import type { World } from './world.ts'
 import { encodeEtag } from '../backend/src/domain/etag.ts'
@@ -20,14 +25,9 @@ export interface EndReport {
   readonly integerExceptions: number
   readonly twins: number
   readonly conflicts: number
-}
-
-/** One value that one accepted write has stamped. */
-interface Stamped {
-  readonly write: AcceptedWrite
-  readonly group: string
-  readonly stamp: Stamp
-  readonly value: string
+  readonly deletes: number
+  /** Writes that made a deleted property live again. */
+  readonly restores: number
 }
 
 export function checkEnd(world: World): EndReport {
@@ -37,7 +37,8 @@ export function checkEnd(world: World): EndReport {
   const { database } = first
   checkAcknowledged(world, database)
   checkClaims(world, database)
-  const stamped = stampedValues(world.observation.accepted)
+  const { accepted } = world.observation
+  const stamped = stampedValues(accepted)
   checkValues(world, database, stamped)
   checkRecords(world, database, stamped)
   checkTwins(world, stamped)
@@ -47,6 +48,8 @@ export function checkEnd(world: World): EndReport {
     integerExceptions: countIntegerExceptions(world, stamped),
     twins: claims.filter(({ acceptances }) => acceptances.length > 1).length,
     conflicts: database.conflicts.committed.size,
+    deletes: accepted.filter(({ after }) => after.fields.deleted).length,
+    restores: accepted.filter(({ before }) => before.fields.deleted).length,
   }
 }
 
@@ -144,130 +147,6 @@ function checkClaims({ observation }: World, database: SimulatedDatabase): void 
   }
 }
 
-function stampedValues(accepted: readonly AcceptedWrite[]): readonly Stamped[] {
-  return accepted.flatMap((write) =>
-    [...groups].flatMap(([group, members]): Stamped[] => {
-      const stamp = write.after.stamps[members[0] as string]
-      if (!stamp || stamp[2] !== write.acceptance.actor || stamp[3] !== write.acceptance.n) return []
-      const value = JSON.stringify(members.map((name) => write.after.fields[name]))
-      return [{ write, group, stamp, value }]
-    }),
-  )
-}
-
-const sameSlot = (a: Stamped, b: Stamped): boolean =>
-  a.write.request.id === b.write.request.id && a.group === b.group
-
-/** Each value is in place, or was replaced by a write on a state that has seen it, or is kept as a conflict record. */
-function checkValues({ observation }: World, database: SimulatedDatabase, all: readonly Stamped[]): void {
-  const safe = new Set<Stamped>()
-  const isSafe = (one: Stamped): boolean => {
-    if (safe.has(one)) return true
-    const row = database.properties.committed.get(one.write.request.id)
-    const now = row?.stamps[groups.get(one.group)?.[0] as string]
-    const ok =
-      (now && now[2] === one.stamp[2] && now[3] === one.stamp[3]) ||
-      database.conflicts.committed.has(conflictId(one.write.request.id, one.group, one.stamp)) ||
-      all.some(
-        (other) => sameSlot(one, other) && other !== one && covers(other.write.before.vector, one.stamp),
-      ) ||
-      // Two writes of one value: nothing is lost as long as one of them is safe.
-      all.some(
-        (other) =>
-          sameSlot(one, other) &&
-          other.value === one.value &&
-          compareStamps(other.stamp, one.stamp) > 0 &&
-          isSafe(other),
-      )
-    if (ok) safe.add(one)
-    return ok
-  }
-  for (const one of all) {
-    const { request, acceptance } = one.write
-    if (!isSafe(one))
-      observation.fail(
-        `lost in silence: ${one.group} of ${request.requestId} (${acceptance.actor}:${acceptance.n})`,
-      )
-    const row = database.properties.committed.get(request.id)
-    const [name] = groups.get(one.group) ?? []
-    const now = name && row?.stamps[name]
-    if (now && name && now[2] === one.stamp[2] && now[3] === one.stamp[3]) {
-      if (JSON.stringify([row.fields[name]]) !== one.value)
-        observation.fail(`the stamp of ${request.requestId} has another value`)
-    }
-    // A write beats what it has seen, under any clocks.
-    for (const seen of all) {
-      if (
-        sameSlot(one, seen) &&
-        covers(one.write.before.vector, seen.stamp) &&
-        compareStamps(one.stamp, seen.stamp) <= 0
-      ) {
-        observation.fail(
-          `${request.requestId} does not beat ${seen.write.request.requestId}, which it has seen`,
-        )
-      }
-    }
-  }
-}
-
-/** A record is of a value that was really lost to a write that had not seen it, as it was written. */
-function checkRecords({ observation }: World, database: SimulatedDatabase, all: readonly Stamped[]): void {
-  for (const record of database.conflicts.committed.values()) {
-    if (record.group === 'request') continue
-    const lost = all.find(
-      (one) =>
-        one.write.request.id === record.property_id &&
-        one.group === record.group &&
-        one.stamp[2] === record.stamp[2] &&
-        one.stamp[3] === record.stamp[3],
-    )
-    if (!lost) {
-      observation.fail(`a record of what nobody has written: ${record.id}`)
-      continue
-    }
-    if (JSON.stringify(Object.values(record.value)) !== lost.value)
-      observation.fail(`a record of another value: ${record.id}`)
-    const reason = all.some(
-      (other) =>
-        sameSlot(lost, other) &&
-        compareStamps(other.stamp, lost.stamp) > 0 &&
-        other.value !== lost.value &&
-        !covers(other.write.before.vector, lost.stamp),
-    )
-    if (!reason) observation.fail(`a record without a conflict: ${record.id}`)
-  }
-}
-
-/** Twins are on record as what they are, and none undoes a write that has seen the other. */
-function checkTwins({ observation, plan, regions }: World, all: readonly Stamped[]): void {
-  const database = regions[0]?.database as SimulatedDatabase
-  for (const claim of database.claims.committed.values()) {
-    const [, ...later] = claim.acceptances
-    for (const { property, actor, n, fingerprint } of later) {
-      const record = database.conflicts.committed.get(`${property}/request/${actor}/${n}`)
-      const expected = claim.acceptances.every((each) => each.fingerprint === fingerprint)
-        ? 'duplicate'
-        : 'request_id_reused'
-      if (record?.kind !== expected)
-        observation.fail(`a twin of ${claim.request_id} is recorded as ${record?.kind}`)
-    }
-    if (later.length === 0 || plan.guard !== 'etag') continue
-    const twins = all.filter(({ write }) => write.request.requestId === claim.request_id)
-    for (const twin of twins) {
-      const others = twins.filter((other) => other !== twin && sameSlot(other, twin))
-      const undone = all.find(
-        (write) =>
-          sameSlot(write, twin) &&
-          others.some((other) => covers(write.write.before.vector, other.stamp)) &&
-          !covers(write.write.before.vector, twin.stamp) &&
-          compareStamps(write.stamp, twin.stamp) < 0,
-      )
-      if (undone)
-        observation.fail(`${claim.request_id} takes effect again, on ${undone.write.request.requestId}`)
-    }
-  }
-}
-
 /** What is no event, and nothing else, is in quarantine everywhere. */
 function checkQuarantine({ observation, regions, plan }: World): void {
   const expected = plan.steps.filter(({ kind }) => kind === 'poison').length
@@ -292,28 +171,4 @@ export function greatestLag({ regions, plan }: World): number {
       return lagReport(database.region, plan.regions, sources, now).lag_seconds ?? Number.POSITIVE_INFINITY
     }),
   )
-}
-
-/** With ETags the state that a client has seen is the state that it writes on, so there is nothing to count. */
-function countIntegerExceptions({ observation, plan }: World, all: readonly Stamped[]): number {
-  let count = 0
-  for (const { request, acceptance, seen } of observation.acknowledged) {
-    const own = all.filter(
-      ({ write }) =>
-        write.request.id === request.id &&
-        write.acceptance.actor === acceptance.actor &&
-        write.acceptance.n === acceptance.n,
-    )
-    const unseen = own.some((one) =>
-      all.some(
-        (other) =>
-          sameSlot(one, other) && covers(one.write.before.vector, other.stamp) && !covers(seen, other.stamp),
-      ),
-    )
-    if (!unseen) continue
-    if (plan.guard === 'etag')
-      observation.fail(`${request.requestId} supersedes what its client had not seen`)
-    else count++
-  }
-  return count
 }

@@ -8,6 +8,7 @@
 import type { PropertyView } from '../backend/src/domain/property.ts'
 import { decodeEtag } from '../backend/src/domain/etag.ts'
 import type { Guard, WriteOutcome, WriteRequest } from '../backend/src/domain/write.ts'
+import { fingerprintOf } from '../backend/src/http/fingerprint.ts'
 import type { Answer } from './backend.ts'
 import type { WriteStep } from './plan.ts'
 import type { World } from './world.ts'
@@ -15,7 +16,7 @@ import type { World } from './world.ts'
 /** NGINX gives up on a backend after so long, ms. */
 const readTimeoutMs = 900
 
-type Known = Pick<PropertyView, 'version' | 'etag'>
+type Known = Pick<PropertyView, 'version' | 'etag' | 'deleted'>
 
 export class Clients {
   readonly #world: World
@@ -42,7 +43,7 @@ export class Clients {
     const known = await this.#look(step, key)
     if (!known) return
     await scheduler.pause(step.thinkMs * 1000)
-    const request = this.#requestOf(step, known)
+    const request = this.#requestOf(step, known, await this.#changesOf(step, known))
     let answered = false
     for (const { region, afterMs, regardless } of step.attempts) {
       if (answered && !regardless) continue
@@ -61,13 +62,39 @@ export class Clients {
     return read
   }
 
-  #requestOf({ requestId, property, changes, client }: WriteStep, known: Known): WriteRequest {
+  /** What the client asks for, given what it has read; a deletion has nothing but itself. */
+  async #changesOf(step: WriteStep, { deleted }: Known): Promise<WriteRequest['changes']> {
+    if (step.intent === 'delete') return { deleted: true }
+    const changes = (step.intent === 'restore' && (await this.#lossOf(step))) || step.changes
+    return deleted && step.revives && changes['deleted'] === undefined
+      ? { ...changes, deleted: false }
+      : changes
+  }
+
+  /** A value that is on record as lost, for the client to write again. */
+  async #lossOf({ property, attempts, client }: WriteStep): Promise<WriteStep['changes'] | undefined> {
+    const region = attempts[0]?.region ?? ''
+    const losses = (await this.#ask(region, (backend) => backend.losses(property))) ?? []
+    const loss = losses[client % losses.length]
+    if (loss) this.#world.trace('client', `writes ${loss.id} back`)
+    return loss?.value
+  }
+
+  #requestOf(
+    { requestId, property, client }: WriteStep,
+    known: Known,
+    changes: WriteRequest['changes'],
+  ): WriteRequest {
     let guard: Guard = { version: known.version }
-    if (this.#world.plan.guard === 'etag') {
+    if (changes.deleted) guard = { ifMatch: [known.etag] }
+    else if (this.#world.plan.guard === 'etag') {
       guard = client % 2 === 0 ? { ifMatch: [known.etag] } : { version: known.version, etag: known.etag }
     }
-    const body = JSON.stringify([property, changes, guard.version, guard.etag])
-    return { id: property, requestId, fingerprint: body, guard, changes }
+    const [method, body] = changes.deleted
+      ? ['DELETE', null]
+      : ['PUT', { ...changes, ...guard, ifMatch: null }]
+    const fingerprint = fingerprintOf(method, `/properties/${property}`, body)
+    return { id: property, requestId, fingerprint, guard, changes }
   }
 
   /** Asks a region's first backend that answers; gives up as NGINX does. */
@@ -102,7 +129,7 @@ export class Clients {
   ): boolean {
     const { observation, scheduler, trace } = this.#world
     const told = (acceptance: { actor: string; n: number; etag: string; version: number }): true => {
-      this.#known.set(key, acceptance)
+      this.#known.set(key, { ...acceptance, ...(request.changes.deleted && { deleted: true }) })
       const seen = decodeEtag(known.etag) ?? {}
       observation.acknowledge({ region, request, acceptance, seen, at: scheduler.now })
       return true

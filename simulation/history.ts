@@ -24,6 +24,8 @@ export interface Result extends EndReport {
   readonly events: number
 }
 
+const nothing: EndReport = { integerExceptions: 0, twins: 0, conflicts: 0, deletes: 0, restores: 0 }
+
 export async function runHistory(plan: Plan, trace?: (line: string) => void): Promise<Result> {
   const world = new World(plan, trace)
   const clients = new Clients(world)
@@ -62,7 +64,7 @@ export async function runHistory(plan: Plan, trace?: (line: string) => void): Pr
       observation.fail(`everything is merged, but a lag is told as ${greatestLag(world)} s`)
     }
   }
-  const report = failed() ? { integerExceptions: 0, twins: 0, conflicts: 0 } : checkEnd(world)
+  const report = failed() ? nothing : checkEnd(world)
   for (const { backends } of world.regions) for (const backend of backends) backend.dispose()
   return {
     plan,
@@ -75,8 +77,7 @@ export async function runHistory(plan: Plan, trace?: (line: string) => void): Pr
 
 function strike(world: World, step: FaultStep): void {
   const { scheduler, log, trace } = world
-  const later = (run: () => void): void =>
-    void scheduler.after(step.kind === 'poison' || step.kind === 'checkpoint' ? 0 : step.forMs * 1000, run)
+  const later = (run: () => void): void => void scheduler.after('forMs' in step ? step.forMs * 1000 : 0, run)
   switch (step.kind) {
     case 'crash':
     case 'stop':
@@ -111,6 +112,8 @@ function strike(world: World, step: FaultStep): void {
         key: Buffer.from('1'),
         value: Buffer.from(poisonOf(step.text)),
       })
+    case 'clock':
+      return stepClock(world, step.region, step.byUs)
     case 'checkpoint':
       return world.region(step.region).database.wal.checkpoint()
     default:
@@ -127,6 +130,12 @@ function crashDatabase(world: World, region: string, downMs: number): void {
     world.trace(region, 'its database is back')
     database.up = true
   })
+}
+
+function stepClock(world: World, region: string, byUs: number): void {
+  world.trace(region, `sets its clock by ${byUs / 1e6} s`)
+  world.region(region).database.skew += byUs
+  world.observation.onClockStep(region)
 }
 
 /** An event that every release understands and no database stores; all others are quarantined for their text. */

@@ -44,7 +44,7 @@ function summary({ histories: ran, ...totals }: Totals, seconds: number): string
   const rate = (ran / seconds).toFixed(0)
   return [
     `${ran} histories from seed ${seed} on in ${seconds.toFixed(1)} s: ${rate}/s, ${(totals.virtualMs / 1000 / seconds).toFixed(0)} times real time`,
-    `${totals.twins} requests accepted by two regions, ${totals.conflicts} conflict records`,
+    `${totals.twins} requests accepted by two regions, ${totals.conflicts} conflict records, ${totals.deletes} deletes, ${totals.restores} restored`,
     `${totals.integerHistories} histories with bare integers; ${totals.integerExceptions} writes in them superseded what their client had not seen`,
     `${totals.failures.length} failed`,
   ].join('\n')

@@ -2,8 +2,10 @@
  * Planted bugs: each a change of the product's source that a plausible hand could make.
  *
  * Invariant: `search` occurs exactly once in `file`, so a mutant that no longer fits fails instead of passing unnoticed.
- * `caughtBy` is the simulation, or the test of a statement in SQL, which the simulation has a counterpart for.
+ * `caughtBy` is the simulation, or a named test: of a statement in SQL, which the simulation has a counterpart for.
  */
+
+import { statementMutants } from './statement-mutants.ts'
 
 export interface Mutant {
   readonly name: string
@@ -20,8 +22,10 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a conflict is named by its winner',
     file: 'domain/merge.ts',
-    search: 'id: conflictId(loser.id, group, stamp),',
-    replace: 'id: conflictId(loser.id, group, stampOf(winner, members[0] as FieldName)),',
+    search: '    records.push(lossOf(loser, group, members))\n',
+    replace: `    const id = conflictId(loser.id, group, stampOf(winner, members[0] as FieldName))
+    records.push({ ...lossOf(loser, group, members), id })
+`,
     caughtBy: simulation,
   },
   {
@@ -134,6 +138,43 @@ export const mutants: readonly Mutant[] = [
     caughtBy: simulation,
   },
   {
+    name: 'a value that a delete hides is not put on record',
+    file: 'domain/merge.ts',
+    search: 'return [...overwrittenValues(a, b), ...hiddenValues(a, b)]',
+    replace: 'return overwrittenValues(a, b)',
+    caughtBy: simulation,
+  },
+  {
+    name: 'a hidden value is compared with the stamp of the delete, not by its dot',
+    file: 'domain/merge.ts',
+    search: 'return covers(deleter.vector, stamp) ? []',
+    replace: "return compareStamps(stamp, stampOf(deleter, 'deleted')) <= 0 ? []",
+    caughtBy: simulation,
+  },
+  {
+    name: 'what a delete has seen is put on record too',
+    file: 'domain/merge.ts',
+    search: 'return covers(deleter.vector, stamp) ? []',
+    replace: "return stamp[3] === 0 || group === 'deleted' ? []",
+
+    caughtBy: simulation,
+  },
+  {
+    name: 'a deleted property takes every write',
+    file: 'domain/write.ts',
+    search: "if (fields.deleted && changes.deleted !== false) return 'deleted'\n",
+    replace: '',
+    caughtBy: simulation,
+  },
+  {
+    name: 'bounds of the clock offset are kept when a clock was set',
+    file: 'domain/lag.ts',
+    search:
+      'return upper !== null && lower > upper ? { lower: lowerNow, upper: upperNow } : { lower, upper }',
+    replace: 'return { lower, upper }',
+    caughtBy: simulation,
+  },
+  {
     name: 'an event replaces a row that it does not dominate',
     file: 'replication/merge-batch.ts',
     search: '    after = joinStates(after, state)\n',
@@ -190,66 +231,6 @@ export const mutants: readonly Mutant[] = [
     caughtBy: simulation,
   },
   {
-    name: 'a heartbeat vouches for older transactions that are still running',
-    file: 'postgres/emit-heartbeat.ts',
-    search: 'pg_snapshot_xmin(pg_current_snapshot())::text',
-    replace: 'pg_current_xact_id()::text',
-    caughtBy: {
-      test: '../../simulation/database.pg.test.ts',
-      name: 'a heartbeat does not vouch for a transaction that is still running',
-    },
-  },
-  {
-    name: 'marks go back',
-    file: 'postgres/merge-marks.ts',
-    search: '\n      WHERE m.lsn < excluded.lsn`',
-    replace: '`',
-    caughtBy: {
-      test: 'postgres/sources.pg.test.ts',
-      name: 'a watermark is the least mark of all partitions, absent until each has one, and never goes back',
-    },
-  },
-  {
-    name: 'a watermark is the greatest mark',
-    file: 'postgres/read-sources.ts',
-    search: 'min(m.snapshot_xmin::text::numeric)',
-    replace: 'max(m.snapshot_xmin::text::numeric)',
-    caughtBy: {
-      test: 'postgres/sources.pg.test.ts',
-      name: 'a watermark is the least mark of all partitions, absent until each has one, and never goes back',
-    },
-  },
-  {
-    name: 'a replaced applier goes on',
-    file: 'postgres/kafka-offsets.ts',
-    search: ' AND k.next_offset = move.before',
-    replace: '',
-    caughtBy: {
-      test: 'postgres/sources.pg.test.ts',
-      name: 'offsets move only from where the applier left them',
-    },
-  },
-  {
-    name: 'a request id is claimed beside the update',
-    file: 'postgres/write-batch.ts',
-    search: ' AND coalesce(asked.request_id IN (SELECT request_id FROM claim), false)\n',
-    replace: '\n',
-    caughtBy: {
-      test: 'postgres/write-batch.pg.test.ts',
-      name: 'one request id on ten properties at once takes effect once',
-    },
-  },
-  {
-    name: 'a request id may be in one batch twice',
-    file: 'batching/group-commit.ts',
-    search: '!this.#underWay.has(key) && !passedOver.has(key)',
-    replace: "(typeof key === 'string' || (!this.#underWay.has(key) && !passedOver.has(key)))",
-    caughtBy: {
-      test: 'batching/group-commit.test.ts',
-      name: 'writes of one property or one request id never share a batch and keep their order',
-    },
-  },
-  {
     name: 'a property may be in one batch twice',
     file: 'batching/group-commit.ts',
     search: '!this.#underWay.has(key) && !passedOver.has(key)',
@@ -263,27 +244,5 @@ export const mutants: readonly Mutant[] = [
     replace: 'this.#settle(write, (outcomes[index + 1] ?? outcomes[index]) as BatchOutcome)',
     caughtBy: simulation,
   },
-  {
-    name: 'the fast path replaces rows that it does not dominate',
-    file: 'postgres/merge-states.ts',
-    search: `  AND NOT EXISTS (
-    SELECT FROM jsonb_each_text(p.vector) AS seen (actor, n)
-    WHERE coalesce((excluded.vector->>seen.actor)::bigint, 0) < seen.n::bigint)
-`,
-    replace: '',
-    caughtBy: {
-      test: 'replication/merge-batch.pg.test.ts',
-      name: 'merging in the database is the domain’s join, one by one or in batches, again and again',
-    },
-  },
-  {
-    name: 'twins that arrive together are not put on record',
-    file: 'postgres/merge-claims.ts',
-    search: '  if (fresh.size === claims.length) return born\n',
-    replace: '  if (fresh.size === claims.length) return []\n',
-    caughtBy: {
-      test: 'replication/merge-batch.pg.test.ts',
-      name: 'two acceptances of one request that arrive in one batch are recorded too',
-    },
-  },
+  ...statementMutants,
 ]

@@ -37,6 +37,7 @@ export class Observation implements Observer {
   /** The shortest time that a heartbeat took, µs, by region and source: what clocks cannot tell from being apart. */
   readonly #shortestDelay = new Map<string, number>()
   readonly #confirmed = new Map<string, number>()
+  readonly #steppedClocks = new Set<string>()
   readonly #world: World
 
   constructor(world: World) {
@@ -48,8 +49,16 @@ export class Observation implements Observer {
     if (this.problems.length < problemsMax) this.problems.push(problem)
   }
 
+  /** From now on nothing tells how old this region's marks are, until heartbeats have gone to and fro. */
+  onClockStep(region: string): void {
+    this.#steppedClocks.add(region)
+  }
+
   onAccepted(write: AcceptedWrite): void {
     const { region, xid, request, acceptance } = write
+    if (write.before.fields.deleted && request.changes.deleted !== false) {
+      this.fail(`${region}: ${request.requestId} is accepted on a deleted property`)
+    }
     this.#world.trace(
       region,
       `accepts ${request.requestId} on ${request.id} as ${acceptance.etag}, transaction ${xid}`,
@@ -132,7 +141,8 @@ export class Observation implements Observer {
   }
 
   #checkLag(database: SimulatedDatabase, write: AcceptedWrite, lag: number | null): void {
-    if (lag === null) return
+    if (lag === null || this.#steppedClocks.has(write.region) || this.#steppedClocks.has(database.region))
+      return
     const age = this.#world.scheduler.now - (this.#committedAt.get(`${write.region}/${write.xid}`) ?? 0)
     const source = this.#world.region(write.region).database
     // A clock that is ahead is told from a slow path only down to the fastest heartbeat that has come.

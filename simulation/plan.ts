@@ -12,7 +12,11 @@ export interface WriteStep {
   readonly atMs: number
   readonly requestId: string
   readonly property: number
+  /** To write `changes`; to delete; or to write back a value that is on record as lost, if there is one. */
+  readonly intent: 'update' | 'delete' | 'restore'
   readonly changes: Readonly<Record<string, unknown>>
+  /** Whether the client restores a property that it finds deleted. It writes to it all the same if not. */
+  readonly revives: boolean
   /** Where the client reads; undefined if it goes on from the last answer that it has of this property. */
   readonly readFrom: string | undefined
   readonly client: number
@@ -50,6 +54,7 @@ export type FaultStep =
     }
   | { readonly kind: 'poison'; readonly atMs: number; readonly text: string; readonly partition: number }
   | { readonly kind: 'checkpoint'; readonly atMs: number; readonly region: string }
+  | { readonly kind: 'clock'; readonly atMs: number; readonly region: string; readonly byUs: number }
 
 export type Step = WriteStep | FaultStep
 
@@ -60,7 +65,7 @@ export interface Plan {
   readonly partitions: number
   /** How clients guard their writes. */
   readonly guard: 'etag' | 'version'
-  /** By which each region's clock is ahead, µs. */
+  /** By which each region's clock is ahead at first, µs. */
   readonly skews: Readonly<Record<string, number>>
   readonly properties: number
   readonly durationMs: number
@@ -139,7 +144,9 @@ function makeWrite(random: Random, { regions, properties, durationMs }: Frame, i
     atMs,
     requestId: `r${index}`,
     property: random.between(1, properties),
+    intent: random.pick(['update', 'update', 'update', 'update', 'delete', 'restore'] as const),
     changes: makeChanges(random, index),
+    revives: random.chance(0.7),
     readFrom: random.chance(0.75) ? home : undefined,
     client: random.between(1, 4),
     thinkMs: random.chance(0.2) ? random.between(100, 1000) : random.between(0, 10),
@@ -161,6 +168,12 @@ function makeChanges(random: Random, index: number): Readonly<Record<string, unk
   )
 }
 
+/** Forward or backward: by up to an hour, or by so little that it falls between two writes. */
+const clockSteps = (random: Random): readonly number[] => [
+  random.between(-hourUs, hourUs),
+  random.between(-2_000_000, 2_000_000),
+]
+
 function makeFault(random: Random, { regions, backendsPerRegion, durationMs, partitions }: Frame): FaultStep {
   const atMs = random.between(0, durationMs)
   const region = random.pick(regions)
@@ -180,6 +193,7 @@ function makeFault(random: Random, { regions, backendsPerRegion, durationMs, par
       'disturb',
       'poison',
       'checkpoint',
+      'clock',
     ] as const)
   ) {
     case 'crash':
@@ -211,6 +225,8 @@ function makeFault(random: Random, { regions, backendsPerRegion, durationMs, par
         text: random.pick(poisonTexts),
         partition: random.between(0, partitions - 1),
       }
+    case 'clock':
+      return { kind: 'clock', atMs, region, byUs: random.pick(clockSteps(random)) }
     default:
       return { kind: 'checkpoint', atMs, region }
   }

@@ -20,10 +20,23 @@ export interface Totals {
   virtualMs: number
   twins: number
   conflicts: number
+  deletes: number
+  restores: number
   integerHistories: number
   integerExceptions: number
   readonly failures: { readonly seed: number; readonly problems: readonly string[] }[]
 }
+
+/** What a history counts of itself. */
+const summed = [
+  'events',
+  'virtualMs',
+  'twins',
+  'conflicts',
+  'deletes',
+  'restores',
+  'integerExceptions',
+] as const
 
 const stackTraceLimit = 2
 
@@ -36,6 +49,8 @@ export async function runHere({ seed, histories, stopAtFailure }: Range): Promis
     virtualMs: 0,
     twins: 0,
     conflicts: 0,
+    deletes: 0,
+    restores: 0,
     integerHistories: 0,
     integerExceptions: 0,
     failures: [],
@@ -44,9 +59,7 @@ export async function runHere({ seed, histories, stopAtFailure }: Range): Promis
     const plan = makePlan(each)
     const result = await runHistory(plan)
     totals.histories++
-    for (const name of ['events', 'virtualMs', 'twins', 'conflicts', 'integerExceptions'] as const) {
-      totals[name] += result[name]
-    }
+    for (const name of summed) totals[name] += result[name]
     if (plan.guard === 'version') totals.integerHistories++
     if (result.problems.length > 0) totals.failures.push({ seed: each, problems: result.problems })
     if (stopAtFailure && totals.failures.length > 0) break
@@ -67,16 +80,11 @@ export async function runMany(range: Range): Promise<Totals> {
       return runInThread({ ...range, seed, histories: Math.min(share, range.seed + range.histories - seed) })
     }),
   )
-  return parts.reduce((sum, part) => ({
-    histories: sum.histories + part.histories,
-    events: sum.events + part.events,
-    virtualMs: sum.virtualMs + part.virtualMs,
-    twins: sum.twins + part.twins,
-    conflicts: sum.conflicts + part.conflicts,
-    integerHistories: sum.integerHistories + part.integerHistories,
-    integerExceptions: sum.integerExceptions + part.integerExceptions,
-    failures: [...sum.failures, ...part.failures],
-  }))
+  return parts.reduce((sum, part) => {
+    for (const name of [...summed, 'histories', 'integerHistories'] as const) sum[name] += part[name]
+    sum.failures.push(...part.failures)
+    return sum
+  })
 }
 
 function runInThread(range: Range): Promise<Totals> {

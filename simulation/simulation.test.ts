@@ -11,13 +11,14 @@ test(`${histories} histories of faults: nothing is lost or doubled, and all regi
   const totals = await runMany({ seed: 1, histories, stopAtFailure: false })
   const seconds = (performance.now() - began) / 1000
   context.diagnostic(
-    `${(histories / seconds).toFixed(0)} histories/s, ${totals.events} events, ${totals.twins} twins, ${totals.conflicts} conflict records`,
+    `${(histories / seconds).toFixed(0)} histories/s, ${totals.events} events, ${totals.twins} twins, ${totals.conflicts} conflict records, ${totals.deletes} deletes, ${totals.restores} restored`,
   )
   context.diagnostic(
     `known limit of bare integers: ${totals.integerExceptions} writes in ${totals.integerHistories} histories superseded what their client had not seen`,
   )
   assert.deepEqual(totals.failures, [])
   assert.ok(totals.twins > 100 && totals.conflicts > 1000, 'the histories are hostile')
+  assert.ok(totals.deletes > 1000 && totals.restores > 500, 'and full of deletes')
 })
 
 test('a seed gives one history, event by event', async () => {
