@@ -91,7 +91,7 @@ export class SimulatedDatabase {
   readonly #options: DatabaseOptions
   readonly #locks: Locks
   readonly #active = new Set<Transaction>()
-  #nextXid = 100
+  nextXid = 100
   /** Relays' runs that have begun. */
   runs = 0
   /** Newest transaction that emitted an event, and not only a heartbeat. */
@@ -180,13 +180,13 @@ export class SimulatedDatabase {
   }
 
   assignXid(transaction: Transaction): number {
-    transaction.xid ??= this.#nextXid++
+    transaction.xid ??= this.nextXid++
     return transaction.xid
   }
 
   /** The oldest transaction id that may still be running. */
   xmin(): number {
-    let xmin = this.#nextXid
+    let xmin = this.nextXid
     for (const { xid } of this.#active) if (xid !== undefined && xid < xmin) xmin = xid
     return xmin
   }

@@ -34,10 +34,14 @@ export class Observation implements Observer {
   readonly acknowledged: Acknowledged[] = []
   readonly #stateByEtag = new Map<string, string>()
   readonly #etagByState = new Map<string, string>()
-  /** The shortest time that a heartbeat took, µs, by region and source: what clocks cannot tell from being apart. */
+  /**
+   * The shortest time that a heartbeat took, µs, by region and source: what clocks cannot tell from being apart. Absent
+   * from the time that a clock is set until a heartbeat has told of both clocks as they are.
+   */
   readonly #shortestDelay = new Map<string, number>()
   readonly #confirmed = new Map<string, number>()
-  readonly #steppedClocks = new Set<string>()
+  /** The first transaction id after a region's clock was set for the last time. */
+  readonly #clockSetAt = new Map<string, bigint>()
   readonly #world: World
 
   constructor(world: World) {
@@ -49,9 +53,17 @@ export class Observation implements Observer {
     if (this.problems.length < problemsMax) this.problems.push(problem)
   }
 
-  /** From now on nothing tells how old this region's marks are, until heartbeats have gone to and fro. */
   onClockStep(region: string): void {
-    this.#steppedClocks.add(region)
+    this.#clockSetAt.set(region, BigInt(this.#world.region(region).database.nextXid))
+    for (const key of this.#shortestDelay.keys()) {
+      if (key.startsWith(`${region}/`) || key.includes(`/${region}.`)) this.#shortestDelay.delete(key)
+    }
+  }
+
+  /** Whether a region sent this after its clock was set for the last time. */
+  #isOfPresentClock(region: string, sent: { readonly xmin: string } | null | undefined): boolean {
+    const setAt = this.#clockSetAt.get(region)
+    return setAt === undefined || (sent != null && BigInt(sent.xmin) >= setAt)
   }
 
   onAccepted(write: AcceptedWrite): void {
@@ -107,7 +119,11 @@ export class Observation implements Observer {
     const source = this.#world.regions.find(({ database }) => database.actor === heartbeat.actor)
     if (!source) return
     const key = `${region}/${heartbeat.actor}`
-    const { skew } = this.#world.region(region).database
+    const { skew, actor } = this.#world.region(region).database
+    const isTelling =
+      this.#isOfPresentClock(source.name, heartbeat) &&
+      this.#isOfPresentClock(region, heartbeat.applied[actor])
+    if (!isTelling) return void this.#shortestDelay.delete(key)
     const delay = arrivedAt - skew - (heartbeat.t - source.database.skew)
     this.#shortestDelay.set(key, Math.min(this.#shortestDelay.get(key) ?? Number.POSITIVE_INFINITY, delay))
   }
@@ -135,19 +151,22 @@ export class Observation implements Observer {
             `${database.region}: the watermark ${source.watermark.xmin} claims ${what}, which is not merged`,
           )
         }
-        this.#checkLag(database, write, lags[write.region]?.lag_seconds ?? null)
+        if (this.#isOfPresentClock(write.region, source.watermark)) {
+          this.#checkLag(database, write, lags[write.region]?.lag_seconds ?? null)
+        }
       }
     }
   }
 
   #checkLag(database: SimulatedDatabase, write: AcceptedWrite, lag: number | null): void {
-    if (lag === null || this.#steppedClocks.has(write.region) || this.#steppedClocks.has(database.region))
-      return
+    if (lag === null) return
     const age = this.#world.scheduler.now - (this.#committedAt.get(`${write.region}/${write.xid}`) ?? 0)
     const source = this.#world.region(write.region).database
+    const wereSet = this.#clockSetAt.has(write.region) || this.#clockSetAt.has(database.region)
+    const shortest = this.#shortestDelay.get(`${database.region}/${source.actor}`)
+    if (wereSet && shortest === undefined) return
     // A clock that is ahead is told from a slow path only down to the fastest heartbeat that has come.
-    const ahead = source.skew > database.skew
-    const unknowable = ahead ? (this.#shortestDelay.get(`${database.region}/${source.actor}`) ?? 0) : 0
+    const unknowable = wereSet || source.skew > database.skew ? (shortest ?? 0) : 0
     if (age <= Math.max(lag * 1e6, heartbeatFreshUs) + unknowable + 10) return
     this.fail(
       `${database.region}: lag behind ${write.region} is told as ${lag} s, but ${write.request.requestId} is unmerged for ${age / 1e6} s`,
