@@ -27,6 +27,7 @@ const idsOf = {
   oneRequest: idsFrom(301, 20),
   twins: idsFrom(401, 5),
   reused: idsFrom(501, 5),
+  deleted: idsFrom(601, 10),
 }
 
 let system: System
@@ -186,6 +187,29 @@ test(`${pairs} pairs of concurrent writes to one field: one winner, and the lose
     [],
     'the newest losers are listed',
   )
+})
+
+test('a delete that meets a write: the property is gone, the hidden value on record, and restored by writing it', async () => {
+  await whileApart(() =>
+    Promise.all(
+      idsOf.deleted.map(async (id) => {
+        const gone = { method: 'DELETE', requestId: randomUUID(), ifMatch: '"seed"' } as const
+        const written = await put('eu', id, { price: id + 0.5, version: 1 })
+        const { status } = await system.ask(`/us/properties/${id}`, gone)
+        assert.deepEqual([written.status, status], [200, 204])
+      }),
+    ),
+  )
+  for (const [index, id] of idsOf.deleted.entries()) {
+    const [us, eu] = [await get('us', id), await get('eu', id)]
+    assert.deepEqual([us.status, us.body['code'], us.body], [404, 'deleted', eu.body])
+    const [hidden, ...others] = await conflictsAt(`/us/properties/${id}/conflicts`)
+    assert.deepEqual([hidden?.value, hidden?.region, others], [{ price: id + 0.5 }, 'eu', []])
+    assert.deepEqual(await conflictsAt(`/eu/properties/${id}/conflicts`), [hidden])
+    const back = { ...hidden?.value, deleted: false, etag: us.body['etag'] }
+    const { status, body } = await put(regionNames[index % 2] as RegionName, id, back)
+    assert.deepEqual([status, body['price'], body['version']], [200, id + 0.5, 4])
+  }
 })
 
 test('one X-Request-ID on 20 properties at once in one region takes effect once', async () => {

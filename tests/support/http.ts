@@ -15,8 +15,9 @@ export type Answer = {
 }
 
 export type Request = {
-  readonly method?: 'GET' | 'PUT'
+  readonly method?: 'GET' | 'PUT' | 'DELETE'
   readonly requestId?: string
+  readonly ifMatch?: string
   readonly body?: unknown
 }
 
@@ -25,10 +26,11 @@ export class HttpClient {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: socketsMax })
 
   /** @throws the network's error, or if there is no complete answer within 5 s. */
-  async send(url: string, { method = 'GET', requestId, body }: Request = {}): Promise<Answer> {
+  async send(url: string, { method = 'GET', requestId, ifMatch, body }: Request = {}): Promise<Answer> {
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers = {
       ...(requestId !== undefined && { 'X-Request-ID': requestId }),
+      ...(ifMatch !== undefined && { 'If-Match': ifMatch }),
       ...(text !== undefined && {
         'Content-Type': 'application/json',
         'Content-Length': Buffer.byteLength(text),
@@ -52,7 +54,7 @@ function toAnswer({ statusCode = 0, headers }: IncomingMessage, text: string): A
   return {
     status: statusCode,
     headers,
-    body: JSON.parse(text) as Readonly<Record<string, unknown>>,
+    body: JSON.parse(text || '{}') as Readonly<Record<string, unknown>>,
     servedBy: String(headers['x-served-by']),
     failover: headers['x-failover'] === 'true',
   }
