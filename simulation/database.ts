@@ -15,6 +15,7 @@ import type { Source } from '../backend/src/domain/lag.ts'
 import type { PropertyState } from '../backend/src/domain/property.ts'
 import type { WriteRequest } from '../backend/src/domain/write.ts'
 import type { TopicIdentity } from '../backend/src/postgres/kafka-offsets.ts'
+import { messagePrefix } from '../backend/src/postgres/message-prefix.ts'
 import { formatLsn, parseLsn } from '../backend/src/postgres/lsn.ts'
 import type { OwnPosition } from '../backend/src/replication/find-restored.ts'
 import type { Random } from './random.ts'
@@ -207,10 +208,10 @@ export class SimulatedDatabase {
     this.#check(transaction)
   }
 
-  emit(transaction: Transaction, text: string): void {
+  emit(transaction: Transaction, text: string, prefix = messagePrefix): void {
     this.assignXid(transaction)
     this.wal.reserve(text.length + 40)
-    transaction.messages.push(text)
+    transaction.messages.push({ prefix, text })
   }
 
   // Watermarks

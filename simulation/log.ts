@@ -30,7 +30,7 @@ interface LogOptions {
 }
 
 export class SimulatedLog {
-  readonly partitions: Buffer[][]
+  readonly partitions: Pick<IncomingRecord, 'value' | 'actor'>[][]
   readonly #scheduler: Scheduler
   readonly #random: Random
   readonly #trace: Trace
@@ -53,8 +53,8 @@ export class SimulatedLog {
     return this.#published.has(value)
   }
 
-  append({ partition, value }: OutgoingRecord): void {
-    this.partitions[partition]?.push(Buffer.from(value))
+  append({ partition, value, actor }: OutgoingRecord): void {
+    this.partitions[partition]?.push({ value: Buffer.from(value), ...(actor !== undefined && { actor }) })
     const text = value.toString()
     this.#published.add(text)
     if (this.#trace !== silent) this.#tell(partition, text)
@@ -180,11 +180,11 @@ class SimulatedReader implements EventReader {
 
   #fetch(partition: number, from: number): void {
     const to = from + this.#random.between(1, chunkMax)
-    const values = this.#log.partitions[partition]?.slice(from, to) ?? []
-    this.#next.set(partition, from + values.length)
+    const records = this.#log.partitions[partition]?.slice(from, to) ?? []
+    this.#next.set(partition, from + records.length)
     this.#process.learn(() => {
-      for (const [index, value] of values.entries()) {
-        this.#queue.push({ partition, offset: BigInt(from + index), value })
+      for (const [index, record] of records.entries()) {
+        this.#queue.push({ partition, offset: BigInt(from + index), ...record })
       }
       this.#filled.raise()
     })

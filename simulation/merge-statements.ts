@@ -10,6 +10,7 @@ import type { OffsetBounds } from '../backend/src/domain/lag.ts'
 import { dominates, regionOf } from '../backend/src/domain/stamp.ts'
 import { FencedError, type OffsetAdvance, type TopicIdentity } from '../backend/src/postgres/kafka-offsets.ts'
 import { parseLsn } from '../backend/src/postgres/lsn.ts'
+import { eventPrefix } from '../backend/src/postgres/message-prefix.ts'
 import type { MergeTransaction } from '../backend/src/replication/ports.ts'
 import { unstorableTitle, type SimulatedDatabase } from './database.ts'
 import { DatabaseError, type Transaction } from './transactions.ts'
@@ -71,7 +72,7 @@ export function mergeStatements(database: SimulatedDatabase, transaction: Transa
       return changed
     },
     emitEvents: (events) => {
-      for (const event of events) database.emit(transaction, event)
+      for (const event of events) database.emit(transaction, event.text, eventPrefix(event))
       if (transaction.xid !== undefined)
         database.lastEventXid = Math.max(database.lastEventXid, transaction.xid)
       return Promise.resolve()

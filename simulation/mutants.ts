@@ -231,6 +231,13 @@ export const mutants: readonly Mutant[] = [
     caughtBy: simulation,
   },
   {
+    name: 'records of another actor are taken for own ones',
+    file: 'replication/decode.ts',
+    search: 'if (actor === ownActor) continue',
+    replace: 'if (actor !== undefined && actor !== ownActor) continue',
+    caughtBy: simulation,
+  },
+  {
     name: 'a property may be in one batch twice',
     file: 'batching/group-commit.ts',
     search: '!this.#underWay.has(key) && !passedOver.has(key)',

@@ -106,8 +106,8 @@ export class Observation implements Observer {
     for (; index < transactions.length; index++) {
       const transaction = transactions[index]
       if (!transaction || transaction.endLsn > lsn) break
-      for (const message of transaction.messages) {
-        if (!message.includes('"heartbeat"') && !this.#world.log.has(message)) {
+      for (const { text } of transaction.messages) {
+        if (!text.includes('"heartbeat"') && !this.#world.log.has(text)) {
           this.fail(`${region}: confirmed ${lsn}, but transaction ${transaction.xid} is not in the log`)
         }
       }

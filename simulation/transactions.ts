@@ -26,10 +26,15 @@ export class Table<K, V> {
   }
 }
 
+export interface WalMessage {
+  readonly prefix: string
+  readonly text: string
+}
+
 export class Transaction {
   xid: number | undefined
   ended = false
-  readonly messages: string[] = []
+  readonly messages: WalMessage[] = []
   /** What the simulation has to know if this commits. */
   readonly onCommit: (() => void)[] = []
   readonly locks = new Set<string>()

@@ -8,18 +8,18 @@
  */
 
 import { parseFrame } from '../backend/src/postgres/pgoutput.ts'
-import { messagePrefix } from '../backend/src/postgres/message-prefix.ts'
 import { SlotBusyError, type FrameSink } from '../backend/src/postgres/replication-stream.ts'
 import type { ReplicationFeed } from '../backend/src/replication/ports.ts'
 import type { Process } from './process.ts'
 import type { Random } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
+import type { WalMessage } from './transactions.ts'
 
 export interface WalTransaction {
   readonly xid: number
   readonly commitLsn: bigint
   readonly endLsn: bigint
-  readonly messages: readonly string[]
+  readonly messages: readonly WalMessage[]
 }
 
 const walStart = 0x1000n
@@ -87,7 +87,7 @@ export class Wal {
     this.#end += BigInt(bytes)
   }
 
-  append(xid: number, messages: readonly string[]): WalTransaction {
+  append(xid: number, messages: readonly WalMessage[]): WalTransaction {
     const commitLsn = this.#end
     this.#end += 40n
     const transaction = { xid, commitLsn, endLsn: this.#end, messages }
@@ -232,9 +232,9 @@ function framesOf({ commitLsn, endLsn, messages }: WalTransaction): ((buffer: Bu
   }
   return [
     frame('B', (_, at) => at + 21),
-    ...messages.map((text) =>
+    ...messages.map(({ prefix, text }) =>
       frame('M', (buffer, at) => {
-        const prefixEnd = at + 10 + buffer.write(messagePrefix, at + 10)
+        const prefixEnd = at + 10 + buffer.write(prefix, at + 10)
         buffer[prefixEnd] = 0
         const length = buffer.write(text, prefixEnd + 5)
         buffer.writeUInt32BE(length, prefixEnd + 1)

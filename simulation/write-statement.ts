@@ -14,6 +14,7 @@ import {
   type BatchOutcome,
   type WriteRequest,
 } from '../backend/src/domain/write.ts'
+import { eventPrefix } from '../backend/src/postgres/message-prefix.ts'
 import { flushUs, statementMaxMs, type AcceptedWrite, type SimulatedDatabase } from './database.ts'
 import type { Transaction } from './transactions.ts'
 
@@ -100,6 +101,7 @@ function acceptIn(
   database.emit(
     transaction,
     encodePropertyEvent({ actor: database.actor, state: after, conflicts: [], claims: [claim] }),
+    eventPrefix({ actor: database.actor, key: String(request.id) }),
   )
   return { region: database.region, xid, request, before, after, acceptance }
 }

@@ -14,6 +14,7 @@ import { Admin } from '@platformatic/kafka'
 import pg from 'pg'
 import { Publisher } from '../backend/src/kafka/publisher.ts'
 import { createStack, type Stack } from '../local/parts/stack.ts'
+import { eventPrefixSql } from '../backend/src/postgres/message-prefix.ts'
 import { waitUntil } from '../local/wait.ts'
 
 /** Distinct events of the long run. */
@@ -79,7 +80,7 @@ const writeDistinctSql = `
       jsonb_build_object('title', jsonb_build_array(1, 1767225600000001 + id, actor, 1, 'r' || id))
     FROM incarnation, generate_series($1::bigint, $2::bigint) AS id
     RETURNING *)
-  SELECT pg_logical_emit_message(true, 'property-updates', json_build_object(
+  SELECT pg_logical_emit_message(true, ${eventPrefixSql('actor', 'id')}, json_build_object(
     'schema', 1, 'type', 'property', 'actor', actor,
     'property', json_build_object('id', id, 'region_origin', region_origin, 'price', price, 'bedrooms', bedrooms,
       'bathrooms', bathrooms, 'title', title, 'description', description, 'status', status),

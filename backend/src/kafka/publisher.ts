@@ -13,7 +13,12 @@ export interface OutgoingRecord {
   readonly partition: number
   readonly key: Buffer
   readonly value: Buffer
+  /** Whose property event it is: its own region need not read it. Absent for everything else. */
+  readonly actor?: string
 }
+
+/** The one header of a record, of property events only. */
+export const actorHeader = Buffer.from('actor')
 
 /** A producer's sequence numbers do not wrap in this client: begin anew well before 2^31 records. */
 export const recordsPerProducerMax = 1_000_000_000
@@ -51,7 +56,11 @@ export class Publisher {
     if (this.#published + records.length > recordsPerProducerMax) throw new Error('this producer is used up')
     this.#sending = true
     try {
-      const messages: MessageToProduce[] = records.map((record) => ({ topic: this.#topic, ...record }))
+      const messages: MessageToProduce[] = records.map(({ actor, ...record }) => ({
+        topic: this.#topic,
+        ...record,
+        ...(actor !== undefined && { headers: new Map([[actorHeader, Buffer.from(actor)]]) }),
+      }))
       await this.#producer.send({ messages, idempotent: true, acks: -1 })
       this.#published += records.length
     } finally {

@@ -9,12 +9,15 @@
 import { Consumer, ListOffsetTimestamps } from '@platformatic/kafka'
 import { Latch } from '../runtime/latch.ts'
 import { brokerList, clientOptions } from './options.ts'
+import { actorHeader } from './publisher.ts'
 import type { TopicDescription } from './topic.ts'
 
 export interface IncomingRecord {
   readonly partition: number
   readonly offset: bigint
   readonly value: Buffer
+  /** Whose property event it is, as far as the record says so. */
+  readonly actor?: string
 }
 
 type FetchedPartition = Awaited<ReturnType<Consumer['fetch']>>['responses'][number]['partitions'][number]
@@ -104,7 +107,13 @@ export class Reader {
         const offset = batch.firstOffset + BigInt(record.offsetDelta)
         if (offset < (next.get(partitionIndex) ?? 0n)) continue
         next.set(partitionIndex, offset + 1n)
-        this.#queue.push({ partition: partitionIndex, offset, value: record.value ?? Buffer.alloc(0) })
+        const actor = record.headers.find(([name]) => name?.equals(actorHeader))?.[1]?.toString()
+        this.#queue.push({
+          partition: partitionIndex,
+          offset,
+          value: record.value ?? Buffer.alloc(0),
+          ...(actor !== undefined && { actor }),
+        })
       }
     }
   }

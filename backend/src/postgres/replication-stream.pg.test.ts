@@ -20,7 +20,10 @@ const open = async () => {
 const event = (id: number): string => JSON.stringify({ type: 'property', property: { id } })
 async function emit(...ids: number[]): Promise<void> {
   const client = await database.pool.connect()
-  await emitEvents(client, ids.map(event))
+  await emitEvents(
+    client,
+    ids.map((id) => ({ actor: 'us.a', key: String(id), text: event(id) })),
+  )
   client.release()
 }
 async function takeEvents(queue: RelayQueue, count: number, acknowledge: boolean): Promise<string[]> {

@@ -26,7 +26,7 @@ import {
   stateOf,
   type StateRow,
 } from './columns.ts'
-import { messagePrefix } from './message-prefix.ts'
+import { eventPrefixSql } from './message-prefix.ts'
 
 /** What is asked for, as columns of a record set: NULL where a guard or a change is not asked for. */
 export const askedColumns = `id bigint, request_id text, fingerprint text, version bigint, etag jsonb, if_match jsonb,
@@ -80,7 +80,7 @@ SET ${assignments},
 FROM acceptable AS asked
 WHERE p.id = asked.id AND coalesce(asked.request_id IN (SELECT request_id FROM claim), false)
 RETURNING ${stateColumns('p')},
-  pg_logical_emit_message(true, '${messagePrefix}', json_build_object(
+  pg_logical_emit_message(true, ${eventPrefixSql('$2::text', 'p.id')}, json_build_object(
     'schema', 1, 'type', 'property', 'actor', $2::text,
     'property', ${eventProperty('p')},
     'vector', p.vector, 'stamps', p.stamps, 'conflicts', '[]'::json,

@@ -32,8 +32,9 @@ export function decodeBatch(
   const poison: QuarantinedRecord[] = []
   const advances = new Map<number, OffsetAdvance>()
   const ownHeartbeats = new Map<string, Heartbeat>()
-  for (const { partition, offset, value } of records) {
+  for (const { partition, offset, value, actor } of records) {
     advances.set(partition, { from: positions.get(partition) ?? 0n, to: offset + 1n })
+    if (actor === ownActor) continue
     try {
       const event = parseEvent(value.toString())
       if (event.type === 'heartbeat') {

@@ -127,9 +127,11 @@ async function emitChanged(
   const byProperty = Map.groupBy(changed, (record) => record.property_id)
   await transaction.emitEvents(
     joined.flatMap(({ after }) =>
-      cutBySize(byProperty.get(after.id) ?? [], eventConflictsMax).map((conflicts) =>
-        encodePropertyEvent({ actor, state: after, conflicts, claims: [] }),
-      ),
+      cutBySize(byProperty.get(after.id) ?? [], eventConflictsMax).map((conflicts) => ({
+        actor,
+        key: String(after.id),
+        text: encodePropertyEvent({ actor, state: after, conflicts, claims: [] }),
+      })),
     ),
   )
 }

@@ -13,6 +13,7 @@ import type { PropertyState } from '../domain/property.ts'
 import type { OutgoingRecord } from '../kafka/publisher.ts'
 import type { IncomingRecord } from '../kafka/reader.ts'
 import type { TopicDescription } from '../kafka/topic.ts'
+import type { EncodedEvent } from '../postgres/emit-events.ts'
 import type { HeartbeatOrigin } from '../postgres/emit-heartbeat.ts'
 import type { OffsetAdvance, TopicIdentity } from '../postgres/kafka-offsets.ts'
 import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
@@ -34,7 +35,7 @@ export interface MergeTransaction {
   /** Returns the records that were added or changed, as they are now. */
   mergeConflicts(records: readonly ConflictRecord[]): Promise<readonly ConflictRecord[]>
   /** Writes events to the WAL: they exist exactly if the transaction commits. */
-  emitEvents(events: readonly string[]): Promise<void>
+  emitEvents(events: readonly EncodedEvent[]): Promise<void>
   quarantineRecord(topic: TopicIdentity, record: QuarantinedRecord): Promise<void>
   storeSource(clusterId: string, heartbeat: Heartbeat, bounds: OffsetBounds): Promise<void>
   /** Marks only grow. */

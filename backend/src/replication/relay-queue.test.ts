@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { partitionOf } from '../kafka/publisher.ts'
+import { eventPrefix } from '../postgres/message-prefix.ts'
 import type { ReplicationFrame } from '../postgres/pgoutput.ts'
 import { relayBatchBytesMax, relayBatchMax, RelayQueue } from './relay-queue.ts'
 
@@ -115,6 +116,19 @@ test('an event goes to its key’s partition, a heartbeat with its commit LSN to
   )
   assert.equal(records[1]?.value.toString(), '{"type":"heartbeat","actor":"us.a","lsn":"16/1"}')
   assert.equal(records[7]?.value.toString(), 'not json')
+})
+
+test('an event that its prefix routes is not parsed, and says whose it is', async () => {
+  const { queue } = setUp()
+  const content = Buffer.from('anything')
+  queue.accept({ tag: 'begin' })
+  queue.accept({ tag: 'message', prefix: eventPrefix({ actor: 'us.a', key: '7' }), content })
+  queue.accept({ tag: 'message', prefix: 'of another program', content })
+  queue.accept({ tag: 'commit', commitLsn: 1n, endLsn: 2n })
+  const key = Buffer.from('7')
+  assert.deepEqual((await queue.take()).records, [
+    { partition: partitionOf(key, partitions), key, value: content, actor: 'us.a' },
+  ])
 })
 
 test('partitions are those of Java’s default partitioner', () => {

@@ -8,8 +8,8 @@
 
 import { partitionOf, type OutgoingRecord } from '../kafka/publisher.ts'
 import { formatLsn } from '../postgres/lsn.ts'
-import { messagePrefix } from '../postgres/message-prefix.ts'
-import type { ReplicationFrame } from '../postgres/pgoutput.ts'
+import { messagePrefix, routeOf } from '../postgres/message-prefix.ts'
+import type { LogicalMessage, ReplicationFrame } from '../postgres/pgoutput.ts'
 import type { FrameSink, StreamControl } from '../postgres/replication-stream.ts'
 import { Latch } from '../runtime/latch.ts'
 
@@ -40,7 +40,7 @@ export class RelayQueue implements FrameSink {
   readonly #partitions: number
   readonly #filled = new Latch()
   #stream: StreamControl | undefined
-  #transaction: Buffer[] | undefined
+  #transaction: LogicalMessage[] | undefined
   #entries: Entry[] = []
   #inFlight: RelayBatch | undefined
   #bytes = 0
@@ -64,7 +64,7 @@ export class RelayQueue implements FrameSink {
         this.#transaction = []
         break
       case 'message':
-        if (frame.prefix === messagePrefix) this.#transaction?.push(frame.content)
+        if (frame.prefix.startsWith(messagePrefix)) this.#transaction?.push(frame)
         break
       case 'commit':
         this.#enqueue(this.#transaction ?? [], frame.commitLsn, frame.endLsn)
@@ -83,7 +83,7 @@ export class RelayQueue implements FrameSink {
     return this.#entries.length === 0 && !this.#inFlight && !this.#transaction
   }
 
-  #enqueue(messages: readonly Buffer[], commitLsn: bigint, endLsn: bigint): void {
+  #enqueue(messages: readonly LogicalMessage[], commitLsn: bigint, endLsn: bigint): void {
     const records = messages.flatMap((message) => recordsOf(message, commitLsn, this.#partitions))
     const bytes = records.reduce((sum, record) => sum + record.value.length, 0)
     const last = records.pop()
@@ -130,8 +130,17 @@ export class RelayQueue implements FrameSink {
 }
 
 /** A property's event goes to its key's partition; a heartbeat, with its commit LSN, to all of them. */
-function recordsOf(message: Buffer, commitLsn: bigint, partitions: number): OutgoingRecord[] {
-  const event = parseRouting(message)
+function recordsOf(
+  { prefix, content }: LogicalMessage,
+  commitLsn: bigint,
+  partitions: number,
+): OutgoingRecord[] {
+  const route = routeOf(prefix)
+  if (route) {
+    const key = Buffer.from(route.key)
+    return [{ partition: partitionOf(key, partitions), key, value: content, actor: route.actor }]
+  }
+  const event = parseUnrouted(content)
   if (event.type === 'heartbeat') {
     const value = Buffer.from(JSON.stringify({ ...event, lsn: formatLsn(commitLsn) }))
     const key = Buffer.from(String(event.actor))
@@ -139,18 +148,19 @@ function recordsOf(message: Buffer, commitLsn: bigint, partitions: number): Outg
   }
   // What is no event of ours is published all the same, and quarantined by whoever reads it.
   const key = Buffer.from(String(event.property?.id ?? ''))
-  return [{ partition: partitionOf(key, partitions), key, value: message }]
+  return [{ partition: partitionOf(key, partitions), key, value: content }]
 }
 
-interface Routing {
+interface Unrouted {
   readonly type?: string
   readonly actor?: string
   readonly property?: { readonly id: number }
 }
 
-function parseRouting(message: Buffer): Routing {
+/** A heartbeat, or an event of a release that did not route by the prefix. */
+function parseUnrouted(content: Buffer): Unrouted {
   try {
-    return (JSON.parse(message.toString()) as Routing | null) ?? {}
+    return (JSON.parse(content.toString()) as Unrouted | null) ?? {}
   } catch {
     return {}
   }
