@@ -12,6 +12,7 @@ import type { HttpDependencies } from './dependencies.ts'
 import { contextOf } from './request-context.ts'
 import { requestLog } from './request-log.ts'
 import { localRouter, regionRouter } from './routes.ts'
+import { boundTurns } from './turn.ts'
 import { UnavailableError } from './store.ts'
 
 /** The whole API over its dependencies; `startServer` in `server.ts` listens with it. */
@@ -23,6 +24,7 @@ export function createHttpApp(dependencies: HttpDependencies): Application {
   app.enable('case sensitive routing')
 
   app.use(requestLog(dependencies))
+  app.use(boundTurns(() => dependencies.now()))
   app.use(requireHost)
   app.use(boundHeaders)
   const router = regionRouter(dependencies)
