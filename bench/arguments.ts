@@ -1,6 +1,8 @@
 /** What `npm run bench` is asked to do. */
 
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { projectRoot } from '../local/paths.ts'
 import type { Size } from './figure.ts'
 
 export type Wanted = {
@@ -15,7 +17,7 @@ export type Wanted = {
   readonly profile: string | undefined
 }
 
-const docs = 'docs'
+const docs = join(projectRoot, 'docs')
 
 export function usage(names: readonly string[]): string {
   return `npm run bench [-- --quick | --long] [--only NAME,…] [--rounds N] [--seconds N] [--out DIR] [--profile NAME]

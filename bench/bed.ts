@@ -143,6 +143,12 @@ export class Bed {
     this.resumeReplication()
     await Promise.all([...this.#pools.values()].map((pool) => pool.end()))
     await this.nginx.stop()
+    // In their own time: a backend under a profiler has something to write.
+    await Promise.all(
+      Object.values(this.stack.backends)
+        .flat()
+        .map((backend) => backend.stop()),
+    )
     await this.stack.stop()
     await rm(this.dir, { recursive: true, force: true })
   }

@@ -1,9 +1,9 @@
 /** Runs figures one after the other, and checks at the end that the regions of every system they used are equal. */
 
 import type { Wanted } from './arguments.ts'
-import type { BedOptions } from './bed.ts'
 import { Beds } from './beds.ts'
 import type { Context, Figure, Row } from './figure.ts'
+import type { Profiler } from './profile.ts'
 import { describeError } from '../backend/src/runtime/describe-error.ts'
 
 const lengths = {
@@ -16,19 +16,22 @@ export type Failure = { readonly figure: string; readonly reason: string }
 export type Outcome = {
   readonly rows: readonly Row[]
   readonly failures: readonly Failure[]
+  /** Writes that were answered with 429 or 503. */
   readonly overloads: number
+  /** Length of one measurement. */
+  readonly seconds: number
 }
 
 export async function runFigures(
   wanted: Wanted,
   figures: readonly Figure[],
   say: (line: string) => void,
-  bedOptions: BedOptions = {},
+  profiler?: Profiler,
 ): Promise<Outcome> {
   const rows: Row[] = []
   const failures: Failure[] = []
   const { size, rounds, only } = wanted
-  const beds = new Beds(size, bedOptions)
+  const beds = new Beds(size, profiler ? { extra: profiler.bedOptions, beforeStop: profiler.beforeStop } : {})
   const context: Context = {
     size,
     rounds,
@@ -54,8 +57,9 @@ export async function runFigures(
     await attempt(name, async () => void rows.push(...(await run(context))))
     const needed = new Set(asked.slice(index + 1).flatMap((figure) => figure.beds))
     for (const bed of beds.names) {
-      if (!needed.has(bed)) await attempt(`regions of "${bed}" are equal`, () => beds.close(bed))
+      if (!needed.has(bed))
+        await attempt(profiler ? `stop of "${bed}"` : `regions of "${bed}" are equal`, () => beds.close(bed))
     }
   }
-  return { rows, failures, overloads: beds.overloads }
+  return { rows, failures, overloads: beds.overloads, seconds: context.seconds }
 }
