@@ -25,8 +25,8 @@ export function usage(names: readonly string[]): string {
   --quick    all figures in short, about two minutes; writes no report unless --out is given
   --long     also those that take long at their full size: 2 million updates, ten minutes without Kafka
   --only     ${names.join(', ')}
-  --rounds   measurements of each figure and its anchor (3)
-  --seconds  length of one measurement (6, quick: 2)
+  --rounds   measurements of each figure and its anchor (3, quick: 2)
+  --seconds  length of one measurement (5, quick: 1)
   --out      folder for benchmarks.md, benchmarks.svg and benchmarks.json (docs after a run of all figures)
   --profile  runs one figure once and prints where the first backend's and PostgreSQL's time went`
 }
@@ -60,7 +60,10 @@ export function parseWanted(args: readonly string[], names: readonly string[]): 
     size,
     only,
     out: values.out ?? (isWhole ? docs : undefined),
-    rounds: values.profile === undefined ? positive('--rounds', values.rounds ?? '3') : 1,
+    rounds:
+      values.profile === undefined
+        ? positive('--rounds', values.rounds ?? (size === 'quick' ? '2' : '3'))
+        : 1,
     seconds: values.seconds === undefined ? undefined : positive('--seconds', values.seconds),
     profile: values.profile,
   }

@@ -46,6 +46,8 @@ export class Bed {
   readonly nginx: Part
   /** Writes that were answered with 429 or 503 so far. */
   overloads = 0
+  /** Whether it has served writes for long enough. */
+  isWarm = false
   readonly #options: BedOptions
   readonly #pools = new Map<RegionName, pg.Pool>()
   #actor: string | undefined

@@ -5,9 +5,12 @@ import { checkEqualRegions } from './checks.ts'
 import type { BedName, Size } from './figure.ts'
 
 /** Properties of the large bed; the goal speaks of a million. */
-export const largeProperties = { quick: 100_000, full: 1_000_000, long: 1_000_000 } as const
+export const largeProperties = { quick: 50_000, full: 1_000_000, long: 1_000_000 } as const
 /** So many that few events of one batch are about one property. */
 export const backlogProperties = { quick: 10_000, full: 50_000, long: 50_000 } as const
+
+/** Beds whose other region is looked at in every run; with the others that would take longer than their figures. */
+const checked: ReadonlySet<BedName> = new Set(['alone', 'replicated'])
 
 function optionsOf(name: BedName, size: Size): BedOptions {
   if (name === 'large') return { properties: largeProperties[size] }
@@ -28,10 +31,7 @@ export class Beds {
 
   constructor(
     size: Size,
-    {
-      extra = {},
-      beforeStop = async () => {},
-    }: { extra?: BedOptions; beforeStop?: (bed: Bed) => Promise<void> },
+    { extra = {}, beforeStop }: { extra?: BedOptions; beforeStop?: (bed: Bed) => Promise<void> },
   ) {
     this.#size = size
     this.#extra = extra
@@ -57,7 +57,7 @@ export class Beds {
     try {
       // A profile is of the figure, not of what replicates after it.
       if (this.#beforeStop) await this.#beforeStop(bed)
-      else await checkEqualRegions(bed)
+      else if (this.#size === 'long' || checked.has(name)) await checkEqualRegions(bed)
     } finally {
       await bed.stop()
     }

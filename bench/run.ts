@@ -7,9 +7,9 @@ import type { Profiler } from './profile.ts'
 import { describeError } from '../backend/src/runtime/describe-error.ts'
 
 const lengths = {
-  quick: { seconds: 2, warmUpSeconds: 3 },
-  full: { seconds: 6, warmUpSeconds: 8 },
-  long: { seconds: 6, warmUpSeconds: 8 },
+  quick: { seconds: 1, warmUpSeconds: 2 },
+  full: { seconds: 5, warmUpSeconds: 8 },
+  long: { seconds: 5, warmUpSeconds: 8 },
 } as const
 
 export type Failure = { readonly figure: string; readonly reason: string }
@@ -57,8 +57,7 @@ export async function runFigures(
     await attempt(name, async () => void rows.push(...(await run(context))))
     const needed = new Set(asked.slice(index + 1).flatMap((figure) => figure.beds))
     for (const bed of beds.names) {
-      if (!needed.has(bed))
-        await attempt(profiler ? `stop of "${bed}"` : `regions of "${bed}" are equal`, () => beds.close(bed))
+      if (!needed.has(bed)) await attempt(`end of "${bed}"`, () => beds.close(bed))
     }
   }
   return { rows, failures, overloads: beds.overloads, seconds: context.seconds }

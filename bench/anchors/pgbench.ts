@@ -9,6 +9,8 @@ import { constants, refusalStatement, writeStatement } from './statement.ts'
 
 const execute = promisify(execFile)
 const threads = 2
+/** Not counted: every client prepares its statements then, and PostgreSQL plans them a few times. */
+const firstSeconds = 1
 const endTimeoutMs = 60_000
 const outputBytesMax = 10_000_000
 
@@ -32,53 +34,40 @@ export type PgbenchResult = {
 
 let runs = 0
 
+const values = `
+\\set request random(1000000000000000000, 9223372036854775807)
+\\set price random(100000, 9999999)`
+
 /** Writes to distinct properties: each client owns its share and goes through it. */
 export async function pgbenchWrites(options: PgbenchOptions): Promise<PgbenchResult> {
   const share = Math.floor(options.count / options.clients)
-  return run(options, writesScript(), { share, next: 0, flip: 0 })
+  return run(options, writesScript, { share, next: 0 })
 }
 
 /** Writes to `hot` properties, each client to one; what a refusal shows is the next write's guard. */
 export async function pgbenchHotWrites(
   options: Omit<PgbenchOptions, 'count'> & { readonly hot: number },
 ): Promise<PgbenchResult> {
-  return run({ ...options, count: options.hot }, hotScript(), { hot: options.hot, version: 1, flip: 0 })
+  return run({ ...options, count: options.hot }, hotScript, { hot: options.hot, version: 1 })
 }
 
-function writesScript(): string {
-  return `
+const writesScript = `
 \\set id :first + :client_id + :next * :clients
-\\set request random(1000000000000000000, 9223372036854775807)
-\\if :flip
-${writeStatement(1)};
-\\else
-${writeStatement(0)};
-\\endif
-\\set next :next + 1
-\\if :next >= :share
-\\set next 0
-\\set flip 1 - :flip
-\\endif
+${values}
+${writeStatement()};
+\\set next mod(:next + 1, :share)
 `
-}
 
 /** A write that gets no row back leaves `:version` as it was: it was refused. */
-function hotScript(): string {
-  return `
+const hotScript = `
 \\set id :first + mod(:client_id, :hot)
-\\set request random(1000000000000000000, 9223372036854775807)
+${values}
 \\set before :version
-\\set flip 1 - :flip
-\\if :flip
-${writeStatement(1, { guarded: true })} \\aset
-\\else
-${writeStatement(0, { guarded: true })} \\aset
-\\endif
+${writeStatement({ guarded: true })} \\aset
 \\if :version = :before
 ${refusalStatement()} \\gset
 \\endif
 `
-}
 
 async function run(
   { dir, databaseUrl, actor, clients, until, first }: PgbenchOptions,
@@ -89,9 +78,12 @@ async function run(
   const file = join(dir, `pgbench-${++runs}.sql`)
   await writeFile(file, script)
   const defined = Object.entries({ ...constants(actor), first, clients, ...variables })
-  const length = 'seconds' in until ? ['-T', Math.max(1, Math.round(until.seconds))] : ['-t', until.perClient]
+  const length =
+    'seconds' in until
+      ? ['-T', Math.max(1, Math.round(until.seconds)) + firstSeconds]
+      : ['-t', until.perClient]
   const jobs = Math.min(threads, clients)
-  const options = ['-n', '-M', 'prepared', '-c', clients, '-j', jobs, ...length, '-f', file]
+  const options = ['-n', '-P', 1, '-M', 'prepared', '-c', clients, '-j', jobs, ...length, '-f', file]
   const definitions = defined.flatMap(([name, value]) => ['-D', `${name}=${value}`])
   const { stdout, stderr } = await execute(pgbench, [...options.map(String), ...definitions, databaseUrl], {
     env: { PATH: process.env['PATH'], LANG: 'C.UTF-8' },
@@ -99,21 +91,26 @@ async function run(
     maxBuffer: outputBytesMax,
   })
   if (/aborted|error/i.test(stderr)) throw new Error(`pgbench failed:\n${stderr}`)
-  return parsePgbench(stdout)
+  return parsePgbench(stdout, stderr)
 }
 
-/** @throws if a figure is missing, or clients have failed. */
-export function parsePgbench(output: string): PgbenchResult {
-  const figure = (pattern: RegExp): number => {
-    const text = pattern.exec(output)?.[1]
-    if (text === undefined) throw new Error(`pgbench said something else:\n${output}`)
-    return Number(text)
-  }
+/**
+ * Rate and latency come from the progress that is told every second, without the first one.
+ *
+ * @throws if a figure is missing, or clients have failed.
+ */
+export function parsePgbench(output: string, progress: string): PgbenchResult {
+  const processed = /number of transactions actually processed: (\d+)/.exec(output)?.[1]
+  if (processed === undefined) throw new Error(`pgbench said something else:\n${output}`)
   const failed = /number of failed transactions: ([1-9]\d*)/.exec(output)
   if (failed) throw new Error(`${failed[1]} transactions of pgbench failed`)
+  const seconds = [...progress.matchAll(/^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms/gm)]
+    .map(([, at, tps, latency]) => ({ at: Number(at), tps: Number(tps), latency: Number(latency) }))
+    .filter(({ at }) => at > firstSeconds + 0.5)
+  const total = seconds.reduce((sum, { tps }) => sum + tps, 0)
   return {
-    transactions: figure(/number of transactions actually processed: (\d+)/),
-    perSecond: figure(/^tps = ([\d.]+)/m),
-    averageMs: figure(/latency average = ([\d.]+) ms/),
+    transactions: Number(processed),
+    perSecond: total / seconds.length,
+    averageMs: seconds.reduce((sum, { tps, latency }) => sum + tps * latency, 0) / total,
   }
 }

@@ -2,8 +2,7 @@
  * The backend's own write, as pgbench runs it: one statement and one commit for each.
  *
  * The text comes from the backend's module, so that it is the same write, and its parameters become pgbench's variables
- * here. pgbench can compute integers only: what a write changes are two constants, taken in turns, so that every write
- * changes the value. A write has no guard unless it asks for one: its client owns the property.
+ * here. A write has no guard unless it asks for one: its client owns the property.
  */
 
 import { askedColumns, reasonsSql, statements } from '../../backend/src/postgres/write-batch.ts'
@@ -11,31 +10,19 @@ import { askedColumns, reasonsSql, statements } from '../../backend/src/postgres
 /** The record set of the statement for one write, which becomes a plain row: a client without JSON sends no JSON. */
 const recordSet = /SELECT \* FROM jsonb_to_recordset\(\$1::jsonb\) AS record \([^]*?\)\s+LIMIT 1\b/
 
-/** Set by `-D`, see `constants`; `:id`, `:request` and `:version` are set by the scripts. */
-const asked = { id: ':id', request_id: ':request', fingerprint: ':fingerprint' } as const
+/** Set by `-D`, see `constants`, and by the scripts. */
+const asked = { id: ':id', request_id: ':request', fingerprint: ':fingerprint', price: ':price' } as const
 
 const fingerprintLength = 43
-let runs = 0
 
 /** Values of the statement's constant variables, `-D` of pgbench. */
 export function constants(actor: string): Readonly<Record<string, string>> {
-  // Another price in every run: the first write of a run changes the value, too.
-  const price = 200_000 + 2 * ++runs
-  return {
-    actor,
-    fingerprint: 'x'.repeat(fingerprintLength),
-    price0: String(price),
-    price1: String(price + 1),
-  }
+  return { actor, fingerprint: 'x'.repeat(fingerprintLength) }
 }
 
-/** The write of `:price0` or `:price1`, guarded by `:version` if wanted. */
-export function writeStatement(price: 0 | 1, { guarded = false } = {}): string {
-  const values: Readonly<Record<string, string>> = {
-    ...asked,
-    price: `:price${price}`,
-    ...(guarded && { version: ':version' }),
-  }
+/** The write of a price, guarded by `:version` if wanted. */
+export function writeStatement({ guarded = false } = {}): string {
+  const values: Readonly<Record<string, string>> = { ...asked, ...(guarded && { version: ':version' }) }
   const columns = askedColumns.split(/,\s+(?=[a-z])/).map((column) => {
     const [name = '', ...type] = column.split(' ')
     return `${values[name] ?? 'NULL'}::${type.join(' ')} AS ${name}`

@@ -99,7 +99,7 @@ async function run(context: Context): Promise<readonly Row[]> {
   const native = await createNative(bed, backlog.properties)
   try {
     const { values, anchors } = await inTurns(
-      context,
+      { ...context, rounds: context.size === 'quick' ? 1 : context.rounds },
       () => ownRate(bed, backlog),
       () => nativeRate(bed, native, backlog),
     )

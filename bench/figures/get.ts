@@ -19,7 +19,7 @@ async function run(context: Context): Promise<readonly Row[]> {
       return result.ok / result.seconds
     }
     await hellos(context.warmUpSeconds / 2)
-    await reads(context.warmUpSeconds)
+    await reads(context.warmUpSeconds / 2)
     const { values, anchors } = await inTurns(
       context,
       () => reads(context.seconds),

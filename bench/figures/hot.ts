@@ -6,7 +6,7 @@ import { checkedPut, countClaims, readProgress } from '../checks.ts'
 import { inTurns, type Context, type Figure, type Row } from '../figure.ts'
 import { wrkPut } from '../load/wrk.ts'
 import { median } from '../statistics.ts'
-import { connections, properties, putsPerSecond } from './put.ts'
+import { connections, properties, warmUp } from './put.ts'
 
 const hot = 10
 
@@ -35,14 +35,14 @@ async function onPgbench(bed: Bed, seconds: number): Promise<Mix> {
     hot,
   })
   const accepted = (await readProgress(database)) - writesBefore
-  const claims = (await countClaims(database)) - claimsBefore
+  const claims = (await countClaims(database)).requests - claimsBefore.requests
   if (accepted !== claims) throw new Error(`WRONG: ${claims} claims for ${accepted} writes of pgbench`)
   return { answersPerSecond: perSecond, acceptedShare: accepted / transactions }
 }
 
 async function run(context: Context): Promise<readonly Row[]> {
   const bed = await context.bed('alone')
-  await putsPerSecond(bed, context.warmUpSeconds)
+  await warmUp(context, bed)
   const shares = { ours: [] as number[], anchor: [] as number[] }
   const { values, anchors } = await inTurns(
     context,

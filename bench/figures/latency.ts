@@ -3,13 +3,13 @@
 import { checkedPut } from '../checks.ts'
 import { inTurns, type Context, type Figure, type Row } from '../figure.ts'
 import { wrkPut } from '../load/wrk.ts'
-import { pgbenchPerSecond, properties, putsPerSecond } from './put.ts'
+import { pgbenchPerSecond, properties, warmUp } from './put.ts'
 
 async function run(context: Context): Promise<readonly Row[]> {
   const bed = await context.bed('alone')
   const { dir } = bed
   const url = bed.backend('us').url
-  await putsPerSecond(bed, context.warmUpSeconds)
+  await warmUp(context, bed)
   const { values, anchors } = await inTurns(
     context,
     async () => {

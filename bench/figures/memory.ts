@@ -13,7 +13,7 @@ const limitMb = 250
 const growthMax = 1.1
 const sampleMs = 500
 /** The goal speaks of ten minutes. */
-const outageSeconds = { quick: 6, full: 60, long: 600 } as const
+const outageSeconds = { quick: 4, full: 60, long: 600 } as const
 const outageRate = 1_000
 const fullLoadFactor = 2
 

@@ -23,6 +23,17 @@ export async function putsPerSecond(
   return ok / took
 }
 
+/** Writes until caches are full and code is compiled, once for each system. */
+export async function warmUp(
+  { warmUpSeconds }: Context,
+  bed: Bed,
+  options: Parameters<typeof putsPerSecond>[2] = {},
+): Promise<void> {
+  if (bed.isWarm) return
+  await putsPerSecond(bed, warmUpSeconds, options)
+  bed.isWarm = true
+}
+
 /** The same writes by pgbench on the same database. */
 export async function pgbenchPerSecond(
   bed: Bed,
@@ -43,9 +54,9 @@ export async function pgbenchPerSecond(
 }
 
 async function run(context: Context): Promise<readonly Row[]> {
-  const { seconds, warmUpSeconds } = context
+  const { seconds } = context
   const bed = await context.bed('alone')
-  await putsPerSecond(bed, warmUpSeconds)
+  await warmUp(context, bed)
   const { values, anchors } = await inTurns(
     context,
     () => putsPerSecond(bed, seconds),

@@ -6,10 +6,10 @@ import type { Bed } from '../bed.ts'
 import { largeProperties } from '../beds.ts'
 import { checkedAnchor } from '../checks.ts'
 import { inTurns, type Context, type Figure, type Row } from '../figure.ts'
-import { pgbenchClients, properties, putsPerSecond } from './put.ts'
+import { pgbenchClients, properties, putsPerSecond, warmUp } from './put.ts'
 
 /** Writes that the aged database has seen; the goal speaks of two million. */
-const writes = { quick: 32_000, full: 480_000, long: 2_000_000 } as const
+const writes = { quick: 16_000, full: 480_000, long: 2_000_000 } as const
 
 async function compare(
   context: Context,
@@ -18,9 +18,9 @@ async function compare(
 ): Promise<{ values: number[]; anchors: number[] }> {
   const random = true
   const range = { first: properties.first, count }
-  const { seconds, warmUpSeconds } = context
-  await putsPerSecond(bed, warmUpSeconds, { range, random })
-  await putsPerSecond(fresh, warmUpSeconds, { random })
+  const { seconds } = context
+  await warmUp(context, bed, { range, random })
+  await warmUp(context, fresh, { random })
   return inTurns(
     context,
     () => putsPerSecond(bed, seconds, { range, random }),

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { waitForCatchUp } from '../checks.ts'
 import { inTurns, type Context, type Figure, type Row } from '../figure.ts'
 import { median } from '../statistics.ts'
-import { putsPerSecond } from './put.ts'
+import { putsPerSecond, warmUp } from './put.ts'
 
 /** Until the relay's queue is full and nothing moves any more. */
 const settleMs = 500
@@ -15,7 +15,7 @@ const settleMs = 500
 async function run(context: Context): Promise<readonly Row[]> {
   const bed = await context.bed('replicated')
   const url = bed.edgeUrl
-  await putsPerSecond(bed, context.warmUpSeconds, { url })
+  await warmUp(context, bed, { url })
   await waitForCatchUp(bed)
   const behindMs: number[] = []
   const { values, anchors } = await inTurns(

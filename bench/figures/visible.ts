@@ -9,7 +9,7 @@ import { checkedPut, waitForCatchUp } from '../checks.ts'
 import type { Context, Figure, Row } from '../figure.ts'
 import { wrkPut } from '../load/wrk.ts'
 import { median, percentile, threeDigits } from '../statistics.ts'
-import { connections, properties, putsPerSecond } from './put.ts'
+import { connections, properties, putsPerSecond, warmUp } from './put.ts'
 
 const loadShare = 0.5
 /** Part of a load that is not counted: the connections all begin at once. */
@@ -51,7 +51,7 @@ async function measure(bed: Bed, rate: number, seconds: number): Promise<{ delay
 
 async function run(context: Context): Promise<readonly Row[]> {
   const bed = await context.bed('replicated')
-  await putsPerSecond(bed, context.warmUpSeconds, { url: bed.edgeUrl })
+  await warmUp(context, bed, { url: bed.edgeUrl })
   await waitForCatchUp(bed)
   const greatest = await putsPerSecond(bed, context.seconds, { url: bed.edgeUrl })
   await waitForCatchUp(bed)

@@ -73,7 +73,7 @@ function response(status, headers, body)
       counts.refused = counts.refused + 1
     end
     client.versions[id] = version
-  elseif status == 429 or status == 503 then
+  elseif status == 429 or status == 503 or (status == 422 and string.find(body, "duplicate_request", 1, true)) then
     counts.busy = counts.busy + 1
   else
     counts.other = counts.other + 1

@@ -42,7 +42,10 @@ export type PutResult = {
   readonly ok: number
   /** 409. */
   readonly refused: number
-  /** 429 and 503: the write may have been accepted nevertheless. */
+  /**
+   * 429 and 503, after which the write may have been accepted nevertheless, and 422 for a success of its own, which
+   * NGINX's second try has found.
+   */
   readonly busy: number
   /** Any other answer. */
   readonly other: number

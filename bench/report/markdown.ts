@@ -79,12 +79,13 @@ function howMeasured({ rounds, seconds, size }: RunRecord): string {
 - PostgreSQL, Kafka, NGINX and the backends run as \`npm start\` runs them: \`fsync\` and \`synchronous_commit\` on, the
   request log on. One setting differs: the slot may hold back more WAL, as some figures write for long without Kafka.
 - Value and anchor are medians of ${rounds} rounds of ${seconds} s after a warm-up; the ratio is the median of the rounds' own
-  ratios, the spread their least and greatest. In each round both are measured, one after the other, first the one, then
-  the other.
+  ratios, the spread their least and greatest. In each round both are measured, one after the other; who comes
+  first changes with every round.
 - Load over HTTP comes from \`wrk\`: each connection owns properties, knows their versions, sends a fresh random
   \`X-Request-ID\`. On hot properties it goes on from the state that a 409 carries.
 - \`pgbench\` runs the backend's own statement, prepared, one write and one commit each, straight on PostgreSQL. It sends
-  plain parameters and no guard, and changes the price as the other side does.
+  plain parameters and no guard, and changes the price as the other side does; the second in which it prepares its
+  statements does not count.
 - Writes against pgbench are measured on one region alone, since pgbench does not replicate either. Without replication
   means that Kafka and the other region's backend are frozen.
 - "Visible" is the time between two commits, of the write's claim here and there, as PostgreSQL keeps them
