@@ -82,7 +82,12 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
   const http = createHttpApp({
     region,
     regions,
-    store: createRegionStore(pool, actorOfWrites, now),
+    store: createRegionStore({
+      pool,
+      actor: actorOfWrites,
+      now: () => performance.now(),
+      observeBatch: (writes) => metrics.writeBatchSize.observe(writes),
+    }),
     readiness: () => readiness,
     probe: async () => {
       await pool.query('SELECT 1')

@@ -8,6 +8,10 @@ import { readConfig, type Config } from './config.ts'
 /** Longest orderly stop, ms; longer than a drain, shorter than a container's grace. */
 const stopTimeoutMs = 9500
 
+/** Log lines are written together: at so many bytes, or after so long, ms. */
+const logBytes = 4096
+const logFlushMs = 100
+
 function configOrExit(): Config {
   try {
     return readConfig(process.env)
@@ -18,7 +22,9 @@ function configOrExit(): Config {
 }
 
 const config = configOrExit()
-const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } })
+const output = pino.destination({ minLength: logBytes, periodicFlush: logFlushMs })
+process.on('exit', () => output.flushSync())
+const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } }, output)
 const app = await startApp(config, log)
 
 closeWithGrace({ delay: stopTimeoutMs, logger: false }, async ({ signal, err }) => {

@@ -32,11 +32,12 @@ const codeOf = async (work: Promise<unknown>): Promise<string> => {
 const openStore = (t: TestContext): PropertyStore => {
   const pool = createPool(database.url, { max: connections, onError: () => {} })
   t.after(() => pool.end())
-  return createRegionStore(
+  return createRegionStore({
     pool,
-    () => database.incarnation.actor,
-    () => performance.now(),
-  )
+    actor: () => database.incarnation.actor,
+    now: () => performance.now(),
+    observeBatch: () => {},
+  })
 }
 
 test('requests beyond the bound are refused at once with 429 while the database answers', async (t) => {

@@ -28,11 +28,23 @@ const answerMaxMs = 650
 /** SQLSTATE classes of failures that one of several writes has caused: data, constraint, rolled back as a victim. */
 const classesDueToOne: ReadonlySet<string> = new Set(['22', '23', '40'])
 
-/** `actor` is called for each batch of writes, and throws `UnavailableError` while no write may be accepted. */
-export function createRegionStore(pool: pg.Pool, actor: () => string, now: () => number): PropertyStore {
+export interface RegionStoreOptions {
+  readonly pool: pg.Pool
+  /** Throws `UnavailableError` while no write may be accepted. */
+  readonly actor: () => string
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number
+  /** A statement is sent for so many writes. */
+  readonly observeBatch: (writes: number) => void
+}
+
+export function createRegionStore({ pool, actor, now, observeBatch }: RegionStoreOptions): PropertyStore {
   const admit = createAdmission(now)
   const writes = new GroupCommit({
-    commit: async (batch) => writeBatch(pool, actor(), batch),
+    commit: async (batch) => {
+      observeBatch(batch.length)
+      return writeBatch(pool, actor(), batch)
+    },
     explain: (stale) => explainRefusals(pool, stale, 'busy'),
     isDueToOne: (error) =>
       error instanceof pg.DatabaseError && classesDueToOne.has(error.code?.slice(0, 2) ?? ''),

@@ -18,6 +18,8 @@ export const bodyBytesMax = 64 * 1024
 /** Room for the usual body; the block doubles when it is full. */
 const blockBytesMin = 1024
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 type Decode = (bytes: Buffer) => Promise<Buffer>
 
 const bounded = { maxOutputLength: bodyBytesMax }
@@ -87,7 +89,7 @@ function grown(block: Buffer, length: number, needed: number): Buffer<ArrayBuffe
 export function parseJson(bytes: Uint8Array): Checked<unknown> {
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    text = utf8.decode(bytes)
   } catch {
     return refuse('malformed_body', 'The body is not valid UTF-8.')
   }

@@ -7,7 +7,7 @@
  * while it still asks for the same change. The guards of the body do take part, as members like any other.
  */
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** JSON with sorted keys and without spaces; numbers as JSON.stringify gives them. */
 export function canonicalJson(value: unknown): string {
@@ -19,7 +19,5 @@ export function canonicalJson(value: unknown): string {
 
 /** SHA-256 in base64url (43 characters). `path` is without the region prefix, as `/properties/1`; `body` is parsed. */
 export function fingerprintOf(method: string, path: string, body: unknown): string {
-  return createHash('sha256')
-    .update(`${method}\n${path}\n${canonicalJson(body)}`)
-    .digest('base64url')
+  return hash('sha256', `${method}\n${path}\n${canonicalJson(body)}`, 'base64url')
 }

@@ -28,6 +28,12 @@ export function createMetrics(region: string) {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
       registers,
     }),
+    writeBatchSize: new Histogram({
+      name: 'meridian_write_batch_size',
+      help: 'Writes that shared a statement and a flush',
+      buckets: [1, 2, 4, 8, 16, 32, 64],
+      registers,
+    }),
     lagSeconds: gauge(
       'meridian_replication_lag_seconds',
       'Lag behind a source region; absent while unknown',
