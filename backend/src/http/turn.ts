@@ -16,7 +16,7 @@ import { sendProblem } from './answer.ts'
 /** Requests that a turn takes on, however long it is: so many clients at once are never refused here. */
 export const turnRequestsMax = 64
 /** Turns up to this length take on any number, ms. */
-const turnMaxMs = 100
+const turnMaxMs = 25
 
 const probes = /\/(health|ready|metrics)$/
 
