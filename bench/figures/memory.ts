@@ -62,22 +62,24 @@ async function run(context: Context): Promise<readonly Row[]> {
   } finally {
     await bed.stack.kafka.start()
   }
-  const title = `Kafka down for ${seconds} s at ${outageRate.toLocaleString('en')} writes/s`
+  const title = `Kafka down ${seconds} s, ${outageRate.toLocaleString('en')} writes/s`
   return [
     {
-      title: 'Memory of a backend that relays and merges, under full load: greatest',
+      title: 'Greatest memory of a backend under full load',
       unit: 'MB',
       values: [Math.max(...full)],
       goal: { atMost: limitMb },
+      note: 'resident; the backend is at once relay and applier',
     },
     {
-      title: `Memory of the relay's backend, ${title}: greatest`,
+      title: `Greatest memory of the relay's backend, ${title}`,
       unit: 'MB',
       values: [Math.max(...outage)],
       goal: { atMost: limitMb },
     },
     {
-      title: `Memory of the relay's backend, ${title}: last quarter over second`,
+      title: `Growth of that memory, ${title}`,
+      note: 'median of the last quarter of the time over that of the second quarter',
       unit: '×',
       values: [growth(outage)],
       goal: { atMost: growthMax },

@@ -4,8 +4,8 @@ import { judge, type Goal, type Row } from '../figure.ts'
 import { threeDigits } from '../statistics.ts'
 import { goalText, withUnit } from './texts.ts'
 
-const width = 960
-const left = 420
+const width = 980
+const left = 440
 const right = 190
 const rowHeight = 34
 const barHeight = 14
@@ -13,7 +13,7 @@ const top = 64
 const bottom = 30
 /** Right end of the axis, in goals. */
 const shareMax = 2
-const titleMax = 66
+const titleMax = 68
 
 /** Colours that GitHub's light and dark pages both let one read; texts change with the page. */
 const style = `
