@@ -21,7 +21,8 @@ async function secondsToFirstAnswer(): Promise<number> {
   const began = performance.now()
   const child = spawn(process.execPath, ['local/launch.js', 'start'], {
     cwd: projectRoot,
-    env: { ...process.env, npm_lifecycle_event: '', MERIDIAN_STATE: state, HTTP_PORT: String(port) },
+    // As under npm: it ends with its parent, however that ends.
+    env: { ...process.env, npm_lifecycle_event: 'start', MERIDIAN_STATE: state, HTTP_PORT: String(port) },
     stdio: 'ignore',
   })
   const exited = once(child, 'exit')
