@@ -8,6 +8,7 @@
 import pg from 'pg'
 import { CoalescedReads } from './batching/coalesced-reads.ts'
 import { GroupCommit } from './batching/group-commit.ts'
+import { UnderWayLimit } from './batching/under-way-limit.ts'
 import { viewOf, type PropertyView } from './domain/property.ts'
 import { UnavailableError, type PropertyStore } from './http/store.ts'
 import { readConflictsOf, readOpenConflicts } from './postgres/read-conflicts.ts'
@@ -15,7 +16,7 @@ import { readProperties } from './postgres/read-properties.ts'
 import { explainRefusals, writeBatch } from './postgres/write-batch.ts'
 
 /**
- * Requests under way at most: more than twice what a full pipeline of batches takes, so that it never runs dry. Those
+ * Requests under way at most, fewer while they would not be answered in time: more than twice what a full pipeline of batches takes, so that it never runs dry. Those
  * beyond are refused at once with 429, since waiting they would only delay the ones before them.
  */
 export const requestsUnderWayMax = 512
@@ -67,23 +68,26 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
 
 /** Bounds the requests under way, and the time that each of them takes. */
 function createAdmission(now: () => number) {
+  const limit = new UnderWayLimit(requestsUnderWayMax)
   let underWay = 0
   /** When the database has last answered, or had nothing to answer. */
   let aliveAt = now()
   return async <T>(work: () => Promise<T>): Promise<T> => {
-    if (underWay >= requestsUnderWayMax) {
+    if (underWay >= limit.value) {
       throw now() - aliveAt > silenceMaxMs
         ? new UnavailableError('database_unavailable', 'The database of this region does not answer.')
         : new UnavailableError('overloaded', 'More requests wait than this region can serve.')
     }
     if (underWay === 0) aliveAt = now()
-    underWay++
+    const ahead = underWay++
+    const beganAt = now()
     try {
       const answer = await orUnavailable(work)
       aliveAt = now()
       return answer
     } finally {
       underWay--
+      limit.observe(ahead, now() - beganAt)
     }
   }
 }
