@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { UnavailableError, type PropertyStore } from './http/store.ts'
 import { createPool } from './postgres/pool.ts'
-import { createRegionStore, requestsUnderWayMax } from './region-store.ts'
+import { requestsUnderWayMax } from './batching/admission.ts'
+import { createRegionStore } from './region-store.ts'
 import { useTestDatabase } from './testing/database.ts'
 
 const connections = 2

@@ -6,22 +6,14 @@
  */
 
 import pg from 'pg'
+import { Admission } from './batching/admission.ts'
 import { CoalescedReads } from './batching/coalesced-reads.ts'
 import { GroupCommit } from './batching/group-commit.ts'
-import { UnderWayLimit } from './batching/under-way-limit.ts'
 import { viewOf, type PropertyView } from './domain/property.ts'
-import { UnavailableError, type PropertyStore } from './http/store.ts'
+import { storeRefusals, UnavailableError, type PropertyStore } from './http/store.ts'
 import { readConflictsOf, readOpenConflicts } from './postgres/read-conflicts.ts'
 import { readProperties } from './postgres/read-properties.ts'
 import { explainRefusals, writeBatch } from './postgres/write-batch.ts'
-
-/**
- * Requests under way at most, fewer while they would not be answered in time: more than twice what a full pipeline of batches takes, so that it never runs dry. Those
- * beyond are refused at once with 429, since waiting they would only delay the ones before them.
- */
-export const requestsUnderWayMax = 512
-/** A database that has answered nothing for so long, while requests wait, is not overloaded but gone, ms. */
-const silenceMaxMs = 300
 
 /** Longest time until a request is answered, ms: below NGINX's read timeout of 900, with room for the answer. */
 const answerMaxMs = 650
@@ -40,7 +32,12 @@ export interface RegionStoreOptions {
 }
 
 export function createRegionStore({ pool, actor, now, observeBatch }: RegionStoreOptions): PropertyStore {
-  const admit = createAdmission(now)
+  const admission = new Admission(now)
+  const admit = <T>(work: () => Promise<T>): Promise<T> => {
+    const { refusal } = admission
+    if (refusal) throw new UnavailableError(refusal, storeRefusals[refusal])
+    return admission.run(() => orUnavailable(work))
+  }
   const writes = new GroupCommit({
     commit: async (batch) => {
       observeBatch(batch.length)
@@ -59,36 +56,11 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
     defer: setImmediate,
   })
   return {
-    read: (id) => admit(() => reads.read(id)),
-    write: (request) => admit(() => writes.submit(request)),
-    openConflicts: (limit) => admit(() => readOpenConflicts(pool, limit)),
-    conflictsOf: (id) => admit(() => readConflictsOf(pool, id)),
-  }
-}
-
-/** Bounds the requests under way, and the time that each of them takes. */
-function createAdmission(now: () => number) {
-  const limit = new UnderWayLimit(requestsUnderWayMax)
-  let underWay = 0
-  /** When the database has last answered, or had nothing to answer. */
-  let aliveAt = now()
-  return async <T>(work: () => Promise<T>): Promise<T> => {
-    if (underWay >= limit.value) {
-      throw now() - aliveAt > silenceMaxMs
-        ? new UnavailableError('database_unavailable', 'The database of this region does not answer.')
-        : new UnavailableError('overloaded', 'More requests wait than this region can serve.')
-    }
-    if (underWay === 0) aliveAt = now()
-    const ahead = underWay++
-    const beganAt = now()
-    try {
-      const answer = await orUnavailable(work)
-      aliveAt = now()
-      return answer
-    } finally {
-      underWay--
-      limit.observe(ahead, now() - beganAt)
-    }
+    refusal: () => admission.refusal,
+    read: async (id) => admit(() => reads.read(id)),
+    write: async (request) => admit(() => writes.submit(request)),
+    openConflicts: async (limit) => admit(() => readOpenConflicts(pool, limit)),
+    conflictsOf: async (id) => admit(() => readConflictsOf(pool, id)),
   }
 }
 

@@ -10,7 +10,10 @@
 export const underWayMin = 64
 /** Below this many others a request has met no queue to speak of. */
 const aheadMin = underWayMin / 4
-/** In which requests have to be answered, ms: half of what they may take at most, for the rate changes meanwhile. */
+/**
+ * In which requests should be answered, ms: half of what they may take at most, since the rate changes meanwhile. With a
+ * quarter less was served, not more: clients that are refused ask again, and refusing them took the place of serving.
+ */
 export const targetMs = 300
 /** Weight of one observation: the limit follows within some hundred requests. */
 const weight = 1 / 64

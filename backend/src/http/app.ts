@@ -5,18 +5,19 @@
  * carries `X-Served-By` and `X-Failover`.
  */
 
-import express, { type Application, type ErrorRequestHandler, type RequestHandler } from 'express'
+import type { RequestListener } from 'node:http'
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import type { Logger } from 'pino'
 import { sendProblem } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { contextOf } from './request-context.ts'
+import { refuseEarly } from './refuse-early.ts'
 import { requestLog } from './request-log.ts'
 import { localRouter, regionRouter } from './routes.ts'
-import { boundTurns } from './turn.ts'
 import { UnavailableError } from './store.ts'
 
 /** The whole API over its dependencies; `startServer` in `server.ts` listens with it. */
-export function createHttpApp(dependencies: HttpDependencies): Application {
+export function createHttpApp(dependencies: HttpDependencies): RequestListener {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -24,7 +25,6 @@ export function createHttpApp(dependencies: HttpDependencies): Application {
   app.enable('case sensitive routing')
 
   app.use(requestLog(dependencies))
-  app.use(boundTurns(() => dependencies.now()))
   app.use(requireHost)
   app.use(boundHeaders)
   const router = regionRouter(dependencies)
@@ -33,7 +33,7 @@ export function createHttpApp(dependencies: HttpDependencies): Application {
   app.use(localRouter(dependencies))
   app.use(unknownPath(dependencies.regions))
   app.use(answerError(dependencies.log))
-  return app
+  return refuseEarly(app, dependencies)
 }
 
 /** RFC 9110, 7.2. Here and not in Node's server, which would answer without a body. */

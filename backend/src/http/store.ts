@@ -10,7 +10,16 @@ import type { PropertyView } from '../domain/property.ts'
 import type { WriteOutcome, WriteRequest } from '../domain/write.ts'
 import type { UnavailableCode } from './problems.ts'
 
+/** Why a store takes on no more requests, with what a client is told. */
+export const storeRefusals = {
+  overloaded: 'More requests wait than this backend can serve.',
+  database_unavailable: 'The database of this region does not answer.',
+} as const satisfies Partial<Record<UnavailableCode, string>>
+export type StoreRefusal = keyof typeof storeRefusals
+
 export interface PropertyStore {
+  /** Why no request is taken on at present; undefined if one is. */
+  refusal(): StoreRefusal | undefined
   read(id: number): Promise<PropertyView | undefined>
   write(request: WriteRequest): Promise<WriteOutcome>
   /** Unresolved records, newest first. */

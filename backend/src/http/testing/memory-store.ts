@@ -29,6 +29,7 @@ export class MemoryStore implements PropertyStore {
   conflicts: ConflictRecord[] = []
   /** Awaited before each call answers: a test makes the store slow or failing by it. */
   gate: () => Promise<void> = () => Promise.resolve()
+  refusal: PropertyStore['refusal'] = () => undefined
   #clock = seedTime
 
   constructor({ actor = 'us.test', properties = 10 }: { actor?: string; properties?: number } = {}) {
