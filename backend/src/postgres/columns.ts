@@ -51,6 +51,12 @@ export const newStamps: string = [...groups.values()]
   })
   .join(',\n      ')
 
+/** Whether a row takes a write: a deleted one takes none but one that restores it. */
+export const takesWrite = '(NOT p.deleted OR NOT asked.deleted)'
+
+/** `acceptedStatus`, from the columns of what is asked. */
+export const acceptedStatusSql = 'CASE WHEN deleted THEN 204 ELSE 200 END'
+
 /** `property` of an event, from a table alias, members in the order of the HTTP contract. */
 export const eventProperty = (alias: string): string =>
   `(json_build_object('id', ${alias}.id, 'region_origin', ${alias}.region_origin, ${fieldNames

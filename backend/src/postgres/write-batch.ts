@@ -18,12 +18,14 @@ import { decodeEtag } from '../domain/etag.ts'
 import { viewOf } from '../domain/property.ts'
 import { refusalOf, writesPerBatchMax, type BatchOutcome, type WriteRequest } from '../domain/write.ts'
 import {
+  acceptedStatusSql,
   assignments,
   eventProperty,
   fieldColumns,
   newStamps,
   stateColumns,
   stateOf,
+  takesWrite,
   type StateRow,
 } from './columns.ts'
 import { eventPrefixSql } from './message-prefix.ts'
@@ -47,7 +49,7 @@ WITH target AS MATERIALIZED (
     ) AS asked
     JOIN properties AS p USING (id)
     CROSS JOIN LATERAL (SELECT coalesce((p.vector->>$2::text)::bigint, 0) + 1 AS n) AS dot
-  WHERE (NOT p.deleted OR NOT asked.deleted)
+  WHERE ${takesWrite}
     AND (asked.version IS NULL OR asked.version = p.version)
     AND (asked.etag IS NULL OR asked.etag = p.vector)
     AND (asked.if_match IS NULL OR p.vector IN (SELECT jsonb_array_elements(asked.if_match)))
@@ -56,7 +58,7 @@ WITH target AS MATERIALIZED (
 ), acceptable AS MATERIALIZED (
   SELECT target.*, jsonb_build_array(jsonb_build_object(
       'property', id, 'actor', $2::text, 'n', n, 'fingerprint', fingerprint,
-      'status', CASE WHEN deleted THEN 204 ELSE 200 END, 'version', version_after,
+      'status', ${acceptedStatusSql}, 'version', version_after,
       'etag', (
         SELECT '"' || string_agg(key || ':' || value, ';' ORDER BY key COLLATE "C") || '"'
         FROM jsonb_each_text(vector_after)
