@@ -65,7 +65,7 @@ export const statementMutants: readonly Mutant[] = [
   },
   {
     name: 'the statement writes to a deleted property',
-    file: 'postgres/write-batch.ts',
+    file: 'postgres/columns.ts',
     search: '(NOT p.deleted OR NOT asked.deleted)',
     replace: 'true',
     caughtBy: {
