@@ -22,8 +22,8 @@ const host = '127.0.0.1'
 const startTimeoutMs = 60_000
 const stopTimeoutMs = 10_000
 
-/** As in backend/Dockerfile: a smaller young generation keeps a backend at rest 25 MB smaller. */
-const youngGeneration = '--max-semi-space-size=4'
+/** As in backend/Dockerfile, where Node's own choice would follow the container's memory. */
+const youngGeneration = '--max-semi-space-size=16'
 
 /** Creates the part; nothing runs before `start()`. */
 export async function createBackend(options: BackendOptions): Promise<Part & { url: string }> {

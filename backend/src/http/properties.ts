@@ -2,7 +2,8 @@
  * `GET`, `PUT` and `DELETE /properties/{id}`.
  *
  * Invariant: a write is checked completely before the store hears of it, in a fixed order: headers, id, content type,
- * body, members. A deletion has no body, so its one guard is `If-Match`. What the store refuses leaves its request id free; only 422 says that it was used.
+ * body, members. A deletion has no body, so its one guard is `If-Match`. What the store refuses leaves its request id free;
+ * only 422 says that it was used.
  */
 
 import type { Request, Response } from 'express'
