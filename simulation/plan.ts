@@ -133,7 +133,7 @@ function makeWrite(random: Random, { regions, properties, durationMs }: Frame, i
   // Bursts: writes that race with each other say more than writes apart.
   const atMs = random.chance(0.5)
     ? random.between(0, durationMs)
-    : Math.floor(durationMs * 0.3) + random.between(0, 60)
+    : Math.floor(durationMs * 0.3) + random.between(0, random.chance(0.3) ? 2 : 60)
   const attempts = [{ region: random.chance(0.8) ? home : elsewhere(), afterMs: 0, regardless: false }]
   while (attempts.length < 4 && random.chance(attempts.length === 1 ? 0.7 : 0.5)) {
     const afterMs = random.pick([0, 20, 200, 600, 2000])
