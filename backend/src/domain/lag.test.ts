@@ -64,6 +64,8 @@ test('a clock that is set begins the estimate anew', () => {
   assert.deepEqual(after, { lower: 900_000, upper: 900_010 })
 })
 
+const hourUs = 3_600_000_000
+
 const source = (changes: Partial<Source>): Source => ({
   actor: 'eu.b',
   region: 'eu',
@@ -95,14 +97,45 @@ test('only the newest actor of a region counts, and the greatest lag is the regi
   assert.equal(report.sources['eu']?.actor, 'eu.b')
 })
 
-test('nothing counts as merged everywhere until every region has said so', () => {
-  const mark = (t: number) => ({ lsn: '0/1', xmin: '1', t })
+const mark = (t: number) => ({ lsn: '0/1', xmin: '1', t })
+
+test('nothing counts as merged everywhere until every region has said so, and clocks are known', () => {
+  const known = { offset_upper: 0 }
   assert.equal(mergedEverywhereAt('us.a', ['us', 'eu'], []), undefined)
-  assert.equal(mergedEverywhereAt('us.a', ['us', 'eu'], [source({})]), undefined)
-  assert.equal(mergedEverywhereAt('us.a', ['us', 'eu'], [source({ applied: { 'us.a': mark(7) } })]), 7)
-  const eu = source({ applied: { 'us.a': mark(7), 'ap.c': mark(8) } })
-  const ap = source({ actor: 'ap.c', region: 'ap', applied: { 'us.a': mark(9) } })
+  assert.equal(mergedEverywhereAt('us.a', ['us', 'eu'], [source(known)]), undefined)
+  const reporting = source({ applied: { 'us.a': mark(7) } })
+  assert.equal(mergedEverywhereAt('us.a', ['us', 'eu'], [reporting]), undefined)
+  assert.equal(mergedEverywhereAt('us.a', ['us', 'eu'], [{ ...reporting, ...known }]), 7)
+  const eu = source({ ...known, applied: { 'us.a': mark(7), 'ap.c': mark(8) } })
+  const ap = source({ ...known, actor: 'ap.c', region: 'ap', applied: { 'us.a': mark(9) } })
   assert.equal(mergedEverywhereAt('us.a', ['us', 'eu', 'ap'], [eu, ap]), undefined)
   const apToo = { ...ap, applied: { ...ap.applied, 'eu.b': mark(6) } }
   assert.equal(mergedEverywhereAt('us.a', ['us', 'eu', 'ap'], [eu, apToo]), 6)
+})
+
+test('what another clock says counts on ours, whatever the clocks: a claim stays until the last region has it', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: -hourUs, max: hourUs }),
+      fc.nat(1_000_000),
+      fc.nat(10_000_000),
+      (ahead, slack, mergedAt) => {
+        // On our clock ap has merged eu up to `mergedAt`; eu's clock is ahead, by at most what is known.
+        const eu = source({
+          offset_upper: ahead + slack,
+          applied: { 'us.a': mark(2e15), 'ap.c': mark(2e15) },
+          watermark: mark(2e15),
+        })
+        const ap = source({
+          actor: 'ap.c',
+          region: 'ap',
+          offset_upper: 0,
+          applied: { 'us.a': mark(2e15), 'eu.b': mark(1e15 + mergedAt + ahead) },
+          watermark: mark(2e15),
+        })
+        const horizon = mergedEverywhereAt('us.a', ['us', 'eu', 'ap'], [eu, ap])
+        assert.equal(horizon, 1e15 + mergedAt - slack)
+      },
+    ),
+  )
 })

@@ -127,20 +127,26 @@ export function lagReport(
 }
 
 /**
- * The time (µs) before which every region has merged every other region's writes, as far as is known here; undefined
- * while a region has not reported on all others.
+ * The time (µs, our clock) before which every region has merged every other region's writes, as far as is known here;
+ * undefined while a region has not reported on all others, or while the bounds of a clock are unknown. Times of other
+ * clocks are taken for as early as the bounds allow.
  */
 export function mergedEverywhereAt(
   ownActor: string,
   regions: readonly string[],
   sources: readonly Source[],
 ): number | undefined {
-  const newest = newestSources(sources)
-  const actors = [ownActor, ...[...newest.values()].map(({ actor }) => actor)]
-  if (actors.length < regions.length) return undefined
-  const times = [...newest.values()].flatMap((observer) => [
-    observer.watermark?.t,
-    ...actors.filter((actor) => actor !== observer.actor).map((actor) => observer.applied[actor]?.t),
+  const newest = [...newestSources(sources).values()]
+  if (newest.length + 1 < regions.length) return undefined
+  const aheadAtMost = new Map<string, number | null>([
+    [ownActor, 0],
+    ...newest.map(({ actor, offset_upper }) => [actor, offset_upper] as const),
   ])
+  const times = newest.flatMap((observer) =>
+    [...aheadAtMost].map(([actor, ahead]) => {
+      const mark = actor === observer.actor ? observer.watermark : observer.applied[actor]
+      return mark && ahead !== null ? mark.t - ahead : undefined
+    }),
+  )
   return times.includes(undefined) ? undefined : Math.min(...times.map(Number))
 }
