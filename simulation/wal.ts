@@ -234,6 +234,7 @@ function framesOf({ commitLsn, endLsn, messages }: WalTransaction): ((buffer: Bu
     frame('B', (_, at) => at + 21),
     ...messages.map(({ prefix, text }) =>
       frame('M', (buffer, at) => {
+        buffer[at + 1] = 1 // transactional
         const prefixEnd = at + 10 + buffer.write(prefix, at + 10)
         buffer[prefixEnd] = 0
         const length = buffer.write(text, prefixEnd + 5)

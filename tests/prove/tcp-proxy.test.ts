@@ -6,6 +6,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '../../local/ports.ts'
+import { waitUntil } from '../../local/wait.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
 const silenceMs = 150
@@ -97,3 +98,51 @@ test('half-open accepts, swallows, and resets when it heals', async (t) => {
   assert.deepEqual(await gone, [true, true])
   await echoMs(client())
 })
+
+test('bytes keep their order when a delay ends amid them, however busy the process is', async (t) => {
+  const { proxy, client } = await echoBehindProxy(t)
+  const socket = client()
+  await echoMs(socket)
+  const busy = await busyPeer(t, 20)
+  let received = ''
+  socket.on('data', (chunk: Buffer) => {
+    received += chunk.toString()
+  })
+  let sent = ''
+  const send = (): void => {
+    const word = `${sent.length} `
+    sent += word
+    socket.write(word)
+  }
+  for (let round = 0; round < 50; round++) {
+    proxy.set({ delayMs: 8 })
+    send()
+    await delay(3)
+    proxy.set('open')
+    // Both are read in one turn, this one first: when it is through, the word that was delayed is due, and the next one here.
+    busy.write('x')
+    send()
+    await delay(2)
+  }
+  await waitUntil(() => received.length >= sent.length, { timeoutMs: 5_000, what: 'everything to arrive' })
+  assert.equal(received, sent)
+})
+
+/** A connection to a peer in this process that blocks it for so long whenever it reads something. */
+async function busyPeer(t: TestContext, blockMs: number): Promise<Socket> {
+  const server = createServer((peer) => {
+    peer.on('data', () => {
+      const began = performance.now()
+      while (performance.now() - began < blockMs);
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await once(socket, 'connect')
+  t.after(() => {
+    socket.destroy()
+    server.close()
+  })
+  return socket
+}

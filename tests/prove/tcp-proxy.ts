@@ -2,7 +2,7 @@
  * A TCP connection's way that can be broken: cut (everything is reset), half-open (accepts, answers nothing, passes
  * nothing on, and says nothing about it), or slow.
  *
- * Invariant: a connection that has lost a byte is never used again. When a half-open link heals, whoever was on it
+ * Invariant: bytes keep their order, and a connection that has lost one is never used again. When a half-open link heals, whoever was on it
  * is reset, as a firewall does that has forgotten a connection.
  */
 
@@ -85,14 +85,7 @@ export class TcpProxy {
   }
 
   #pass(from: Socket, to: Socket): void {
-    let due = 0
-    const later = (act: () => void): void => {
-      const delayMs = typeof this.#state === 'object' ? this.#state.delayMs : 0
-      due = Math.max(due, performance.now() + delayMs)
-      const waitMs = due - performance.now()
-      if (waitMs > 0) setTimeout(act, waitMs)
-      else act()
-    }
+    const later = inOrder(() => (typeof this.#state === 'object' ? this.#state.delayMs : 0))
     from.on('data', (chunk) => {
       if (this.#state === 'half-open') return
       later(() => {
@@ -110,5 +103,22 @@ export class TcpProxy {
     from.once('close', () => {
       if (this.#state !== 'half-open') later(() => to.destroy())
     })
+  }
+}
+
+/**
+ * Acts after the delay of the moment, one after the other: what comes when a delay has ended waits for what is still
+ * delayed. One timer at a time: those of several would fire in the order of their lengths, and late ones after what is
+ * due by then.
+ */
+function inOrder(delayMs: () => number): (act: () => void) => void {
+  const waiting: { readonly due: number; readonly act: () => void }[] = []
+  const actOnDue = (): void => {
+    while (waiting[0] && waiting[0].due <= performance.now()) waiting.shift()?.act()
+    if (waiting[0]) setTimeout(actOnDue, waiting[0].due - performance.now())
+  }
+  return (act) => {
+    waiting.push({ due: performance.now() + delayMs(), act })
+    if (waiting.length === 1) actOnDue()
   }
 }

@@ -30,6 +30,7 @@ export interface Other {
 export type ReplicationFrame = Begin | Commit | LogicalMessage | Keepalive | Other
 
 const xlogDataHeaderBytes = 25
+const transactionalFlag = 1
 const other: Other = { tag: 'other' }
 const begin: Begin = { tag: 'begin' }
 
@@ -52,7 +53,8 @@ function parseMessage(body: Buffer): ReplicationFrame {
     case 0x43: // 'C': flags, commit LSN, end LSN, time
       return { tag: 'commit', commitLsn: body.readBigUInt64BE(2), endLsn: body.readBigUInt64BE(10) }
     case 0x4d: {
-      // 'M': flags, LSN, prefix, length, content
+      // 'M': flags, LSN, prefix, length, content. One that belongs to no transaction is not ours.
+      if (body[1] !== transactionalFlag) return other
       const prefixEnd = body.indexOf(0, 10)
       const contentStart = prefixEnd + 5
       const length = body.readUInt32BE(prefixEnd + 1)

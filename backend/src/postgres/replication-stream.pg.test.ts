@@ -128,3 +128,25 @@ test('an idle slot follows the end of the WAL', async () => {
   await pump
   stream.close()
 })
+
+test('a sink that refuses a frame ends the stream, and is given no more', async () => {
+  const accepted: string[] = []
+  const stream = await ReplicationStream.open(
+    database.url,
+    database.incarnation.slot,
+    {
+      attach: () => {},
+      accept: ({ tag }) => {
+        accepted.push(tag)
+        if (tag === 'message') throw new Error('not in order')
+      },
+    },
+    Date.now,
+  )
+  current = stream
+  await emit(7, 8)
+  assert.match(String(await stream.ended), /not in order/)
+  assert.equal(accepted.filter((tag) => tag === 'message').length, 1)
+  stream.close()
+  await untilFree()
+})

@@ -20,7 +20,7 @@ interface CopyConnection {
   on(event: 'copyData', listener: (message: { chunk: Buffer }) => void): void
   once(event: 'replicationStart', listener: () => void): void
   sendCopyFromChunk(chunk: Buffer): void
-  stream: { pause(): void; resume(): void; destroy(): void }
+  stream: { pause(): void; resume(): void; destroy(): void; readonly destroyed: boolean }
 }
 
 /** Another session streams from the slot. */
@@ -74,7 +74,16 @@ export class ReplicationStream implements StreamControl {
       ...({ replication: 'database' } as object),
     })
     const connection = connectionOf(client)
-    connection.on('copyData', ({ chunk }) => sink.accept(parseFrame(chunk)))
+    const broken = Promise.withResolvers<Error>()
+    connection.on('copyData', ({ chunk }) => {
+      if (connection.stream.destroyed) return
+      try {
+        sink.accept(parseFrame(chunk))
+      } catch (error) {
+        connection.stream.destroy()
+        broken.resolve(error as Error)
+      }
+    })
     const started = new Promise<undefined>((resolve) => {
       connection.once('replicationStart', () => resolve(undefined))
     })
@@ -86,7 +95,7 @@ export class ReplicationStream implements StreamControl {
         () => new Error('PostgreSQL ended the replication stream'),
         (error: Error) => error,
       )
-    const ended = Promise.race([refused, lost])
+    const ended = Promise.race([refused, lost, broken.promise])
     const failure = await Promise.race([started, ended])
     if (failure) {
       connection.stream.destroy()

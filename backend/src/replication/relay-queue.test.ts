@@ -131,6 +131,18 @@ test('an event that its prefix routes is not parsed, and says whose it is', asyn
   ])
 })
 
+test('a stream that is not a sequence of whole transactions is refused, and confirms nothing', () => {
+  const message = { tag: 'message', prefix: 'property-updates', content: Buffer.from(event(1)) } as const
+  const commit = { tag: 'commit', commitLsn: 9n, endLsn: 10n } as const
+  for (const frames of [[message], [commit], [{ tag: 'begin' }, { tag: 'begin' }]] as const) {
+    const { queue, calls } = setUp()
+    assert.throws(() => {
+      for (const frame of frames) queue.accept(frame)
+    }, /WAL stream/)
+    assert.deepEqual(calls, [])
+  }
+})
+
 test('partitions are those of Java’s default partitioner', () => {
   // Values of org.apache.kafka.common.utils.Utils.toPositive(murmur2(key)) % 6.
   const known = { '1': 3, '2': 2, '42': 4, '1000': 4, '123456789': 0 }

@@ -58,16 +58,20 @@ export class RelayQueue implements FrameSink {
     return this.#bytes
   }
 
+  /** @throws if the stream is not a sequence of whole transactions: to go on would lose an event in silence. */
   accept(frame: ReplicationFrame): void {
     switch (frame.tag) {
       case 'begin':
+        if (this.#transaction) throw new Error('the WAL stream begins a transaction inside another one')
         this.#transaction = []
         break
       case 'message':
-        if (frame.prefix.startsWith(messagePrefix)) this.#transaction?.push(frame)
+        if (!this.#transaction) throw new Error('the WAL stream has a message outside of a transaction')
+        if (frame.prefix.startsWith(messagePrefix)) this.#transaction.push(frame)
         break
       case 'commit':
-        this.#enqueue(this.#transaction ?? [], frame.commitLsn, frame.endLsn)
+        if (!this.#transaction) throw new Error('the WAL stream ends a transaction that it did not begin')
+        this.#enqueue(this.#transaction, frame.commitLsn, frame.endLsn)
         this.#transaction = undefined
         break
       case 'keepalive':
