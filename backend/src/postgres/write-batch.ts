@@ -120,8 +120,8 @@ const asked = ({ id, requestId, fingerprint, guard, changes }: WriteRequest): ob
  * Accepts or refuses each write of a batch, in which every property and every request id occurs once. A batch of one
  * waits for its row, and is never `busy`.
  *
- * @throws if the database is unreachable or too slow; the writes may then have been accepted, and the clients' retries
- *   with the same request ids find out. If the error carries an SQLSTATE, nothing of the batch was accepted.
+ * @throws if the database is unreachable or too slow; the writes may then have been accepted, also if only the reasons of
+ *   refusals could not be read. The clients' retries with the same request ids find out.
  */
 export async function writeBatch(
   database: pg.Pool | pg.ClientBase,
