@@ -226,7 +226,7 @@ export class Backend {
     const { scheduler } = this.#world
     return new GroupCommit({
       commit: (batch) => process.call('write', () => writeBatch(database, batch)),
-      explain: (stale) => process.call('explain', () => explainRefusals(database, stale)),
+      explain: (refused) => process.call('explain', () => explainRefusals(database, refused)),
       isDueToOne: () => false,
       defer: (work) => scheduler.after(1, () => process.learn(work)),
       waitMaxMs: answerMaxMs,

@@ -56,8 +56,8 @@ export const statementMutants: readonly Mutant[] = [
   {
     name: 'a request id may be in one batch twice',
     file: 'batching/group-commit.ts',
-    search: '!this.#underWay.has(key) && !passedOver.has(key)',
-    replace: "(typeof key === 'string' || (!this.#underWay.has(key) && !passedOver.has(key)))",
+    search: '!this.#keysUnderWay.has(key) && !passedOver.has(key)',
+    replace: "(typeof key === 'string' || (!this.#keysUnderWay.has(key) && !passedOver.has(key)))",
     caughtBy: {
       test: 'batching/group-commit.test.ts',
       name: 'writes of one property or one request id never share a batch and keep their order',

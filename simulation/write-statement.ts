@@ -11,7 +11,7 @@ import {
   decideWrite,
   acceptedStatus,
   refusalOf,
-  type BatchOutcome,
+  type RefusedOutcome,
   type WriteRequest,
 } from '../backend/src/domain/write.ts'
 import { eventPrefix } from '../backend/src/postgres/message-prefix.ts'
@@ -25,17 +25,12 @@ const workUs = [10, 800] as const
 export async function writeBatch(
   database: SimulatedDatabase,
   requests: readonly WriteRequest[],
-): Promise<readonly BatchOutcome[]> {
+): Promise<ReadonlyMap<number, PropertyView>> {
   database.checkUp()
   const waitMs = requests.length === 1 ? statementMaxMs : 0
   const transaction = database.begin()
   try {
-    const accepted = await writeIn(database, transaction, requests, waitMs)
-    const otherwise = requests.length === 1 ? 'version_conflict' : 'busy'
-    return requests.map((request): BatchOutcome => {
-      const property = accepted.get(request)
-      return property ? { kind: 'accepted', property } : explainRefusal(database, request, otherwise)
-    })
+    return await writeIn(database, transaction, requests, waitMs)
   } finally {
     if (!transaction.ended) database.rollback(transaction)
   }
@@ -46,7 +41,7 @@ async function writeIn(
   transaction: Transaction,
   requests: readonly WriteRequest[],
   waitMs: number,
-): Promise<ReadonlyMap<WriteRequest, PropertyView>> {
+): Promise<ReadonlyMap<number, PropertyView>> {
   const decided: { request: WriteRequest; before: PropertyState; after: PropertyState; t: number }[] = []
   for (const request of requests.toSorted((a, b) => a.id - b.id)) {
     const key = `property/${request.id}`
@@ -69,7 +64,7 @@ async function writeIn(
   for (const write of accepted) database.observer.onAccepted(write)
   database.lastEventXid = Math.max(database.lastEventXid, transaction.xid ?? 0)
   database.commit(transaction)
-  return new Map(accepted.map(({ request, after }) => [request, viewOf(after)]))
+  return new Map(accepted.map(({ request, after }) => [request.id, viewOf(after)]))
 }
 
 function acceptIn(
@@ -106,11 +101,7 @@ function acceptIn(
   return { region: database.region, xid, request, before, after, acceptance }
 }
 
-function explainRefusal(
-  database: SimulatedDatabase,
-  request: WriteRequest,
-  otherwise: 'version_conflict' | 'busy',
-): BatchOutcome {
+function explainRefusal(database: SimulatedDatabase, request: WriteRequest): RefusedOutcome | undefined {
   const { id, requestId, fingerprint } = request
   const acceptances = database.claims.committed.get(requestId)?.acceptances
   const same = acceptances?.find((acceptance) => acceptance.fingerprint === fingerprint)
@@ -118,15 +109,15 @@ function explainRefusal(
   if (acceptances?.[0]) return { kind: 'request_id_reused', original: acceptances[0] }
   const state = database.properties.committed.get(id)
   if (!state) return { kind: 'not_found' }
-  const kind = refusalOf(state, request) ?? otherwise
-  return kind === 'busy' ? { kind } : { kind, current: viewOf(state) }
+  const kind = refusalOf(state, request)
+  return kind && { kind, current: viewOf(state) }
 }
 
 /** `explainRefusals`. */
 export function explainRefusals(
   database: SimulatedDatabase,
   requests: readonly WriteRequest[],
-): readonly BatchOutcome[] {
+): readonly (RefusedOutcome | undefined)[] {
   database.checkUp()
-  return requests.map((request) => explainRefusal(database, request, 'busy'))
+  return requests.map((request) => explainRefusal(database, request))
 }

@@ -43,7 +43,7 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
       observeBatch(batch.length)
       return writeBatch(pool, actor(), batch)
     },
-    explain: (stale) => explainRefusals(pool, stale, 'busy'),
+    explain: (refused) => explainRefusals(pool, refused),
     isDueToOne: (error) =>
       error instanceof pg.DatabaseError && classesDueToOne.has(error.code?.slice(0, 2) ?? ''),
     defer: setImmediate,

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
-import { viewOf, type PropertyState } from '../domain/property.ts'
+import { viewOf, type PropertyState, type PropertyView } from '../domain/property.ts'
 import {
   decideWrite,
   refusalOf,
   writesPerBatchMax,
-  type BatchOutcome,
+  type RefusedOutcome,
   type WriteOutcome,
   type WriteRequest,
 } from '../domain/write.ts'
@@ -28,7 +28,8 @@ const settled = async (): Promise<void> => {
 
 interface Batch {
   readonly writes: readonly WriteRequest[]
-  readonly answer: (outcomes: readonly BatchOutcome[]) => void
+  /** Accepts the writes of these properties. */
+  readonly accept: (...states: readonly PropertyView[]) => void
   readonly fail: (error: Error) => void
 }
 
@@ -38,13 +39,14 @@ function open(options: Partial<GroupCommitOptions> = {}) {
   const explained: WriteRequest[][] = []
   const writes = new GroupCommit({
     commit: (asked) => {
-      const { promise, resolve, reject } = Promise.withResolvers<readonly BatchOutcome[]>()
-      batches.push({ writes: asked, answer: resolve, fail: reject })
+      const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<number, PropertyView>>()
+      const accept = (...states: readonly PropertyView[]) => resolve(new Map(states.map((s) => [s.id, s])))
+      batches.push({ writes: asked, accept, fail: reject })
       return promise
     },
-    explain: (stale) => {
-      explained.push([...stale])
-      return Promise.resolve(stale.map(() => ({ kind: 'not_found' as const })))
+    explain: (refused) => {
+      explained.push([...refused])
+      return Promise.resolve(refused.map(() => ({ kind: 'not_found' as const })))
     },
     isDueToOne: () => false,
     defer,
@@ -56,7 +58,6 @@ function open(options: Partial<GroupCommitOptions> = {}) {
 }
 
 const view = (n: number, id = 1) => viewOf({ ...seedState(id), vector: n === 0 ? {} : { 'us.a': n } })
-const accepted = (n: number, id = 1): BatchOutcome => ({ kind: 'accepted', property: view(n, id) })
 const kindsOf = async (outcomes: readonly Promise<WriteOutcome>[]): Promise<string[]> =>
   (await Promise.all(outcomes)).map(({ kind }) => kind)
 
@@ -72,14 +73,14 @@ test('a lone write is sent at once; what comes while batches are under way share
   )
   await settled()
   assert.equal(batches.length, batchesUnderWayMax)
-  batches[0]?.answer([accepted(1)])
-  batches[1]?.answer([accepted(1)])
+  batches[0]?.accept(view(1))
+  batches[1]?.accept(view(1))
   await settled()
   assert.deepEqual(
     batches.map((batch) => batch.writes.length),
     [1, 1, 1, 1, writesPerBatchMax, 5],
   )
-  for (const batch of batches.slice(4)) batch.answer(batch.writes.map(({ id }) => accepted(1, id)))
+  for (const batch of batches.slice(4)) batch.accept(...batch.writes.map(({ id }) => view(1, id)))
   assert.deepEqual(new Set(await kindsOf(late)), new Set(['accepted']))
 })
 
@@ -99,7 +100,7 @@ test('writes of one property or one request id never share a batch and keep thei
       batch?.writes.map(({ requestId }) => requestId),
       expected,
     )
-    batch?.answer(batch.writes.map(({ id }) => accepted(1, id)))
+    batch?.accept(...batch.writes.map(({ id }) => view(1, id)))
   }
   assert.equal((await kindsOf(outcomes)).length, 5)
   assert.equal(batches.length, 4)
@@ -113,39 +114,81 @@ test('writes that an outcome makes stale are refused together; the first that ma
   )
   const next = writes.submit(request({ id: 1, requestId: 'd', guard: { version: 2 } }))
   await settled()
-  batches[0]?.answer([accepted(1)])
+  batches[0]?.accept(view(1))
   await settled()
   assert.deepEqual(
     explained.map((some) => some.map(({ requestId }) => requestId)),
     [['b', 'c']],
   )
-  batches[1]?.answer([accepted(2)])
+  batches[1]?.accept(view(2))
   assert.deepEqual(await kindsOf([first, ...stale, next]), ['accepted', 'not_found', 'not_found', 'accepted'])
   assert.equal(batches.length, 2)
 })
 
 test('a write whose row is busy is tried alone, and those after it wait for it', async () => {
-  const { writes, batches } = open()
+  const { writes, batches } = open({ explain: async (refused) => refused.map(() => undefined) })
   const outcomes = [
     writes.submit(request({ id: 1, requestId: 'a' })),
     writes.submit(request({ id: 2, requestId: 'b' })),
     writes.submit(request({ id: 1, requestId: 'c' })),
   ]
   await settled()
-  batches[0]?.answer([{ kind: 'busy' }, accepted(1, 2)])
+  batches[0]?.accept(view(1, 2))
   await settled()
   assert.deepEqual(
     batches.map((batch) => batch.writes.map(({ requestId }) => requestId)),
     [['a', 'b'], ['a']],
   )
-  batches[1]?.answer([accepted(1)])
+  batches[1]?.accept(view(1))
   await settled()
   assert.deepEqual(
     batches[2]?.writes.map(({ requestId }) => requestId),
     ['c'],
   )
-  batches[2]?.answer([accepted(2)])
+  batches[2]?.accept(view(2))
   assert.deepEqual(await kindsOf(outcomes), ['accepted', 'accepted', 'accepted'])
+})
+
+test('what a batch accepts is answered although the reasons of its refusals cannot be read', async () => {
+  const { writes, batches } = open({ explain: () => Promise.reject(new Error('connection lost')) })
+  const outcomes = Promise.allSettled([1, 2].map((id) => writes.submit(request({ id, requestId: `r${id}` }))))
+  await settled()
+  batches[0]?.accept(view(1, 1))
+  assert.deepEqual(
+    (await outcomes).map(({ status }) => status),
+    ['fulfilled', 'rejected'],
+  )
+  void writes.submit(request({ id: 2, requestId: 'r2' }))
+  await settled()
+  assert.equal(batches.length, 2)
+})
+
+test('what a refusal shows makes others stale too, and a write that is tried again alone is given up in time', async () => {
+  let now = 0
+  const { writes, batches, explained } = open({
+    now: () => now,
+    explain: async (refused) => {
+      explained.push([...refused])
+      return refused.map(({ id }) => (id === 1 ? { kind: 'version_conflict', current: view(4) } : undefined))
+    },
+  })
+  const stale = ['a', 'b'].map((requestId) =>
+    writes.submit(request({ id: 1, requestId, guard: { version: 1 } })),
+  )
+  const late = assert.rejects(writes.submit(request({ id: 2, requestId: 'c' })), /waited for more than/)
+  await settled()
+  batches[0]?.accept()
+  assert.deepEqual(await kindsOf(stale), ['version_conflict', 'version_conflict'])
+  assert.deepEqual(
+    explained.map((some) => some.map(({ requestId }) => requestId)),
+    [['a', 'c'], ['b']],
+  )
+  now = 1001
+  batches[1]?.accept()
+  await late
+  void writes.submit(request({ id: 2, requestId: 'c' }))
+  await settled()
+  assert.equal(batches.length, 3)
 })
 
 test('a batch that one of its writes has spoilt is taken apart; any other failure fails all of it', async () => {
@@ -160,9 +203,9 @@ test('a batch that one of its writes has spoilt is taken apart; any other failur
     batches.slice(1).map((batch) => batch.writes.map(({ id }) => id)),
     [[1], [2], [3]],
   )
-  batches[1]?.answer([accepted(1, 1)])
+  batches[1]?.accept(view(1, 1))
   batches[2]?.fail(spoilt)
-  batches[3]?.answer([accepted(1, 3)])
+  batches[3]?.accept(view(1, 3))
   assert.deepEqual(
     (await outcomes).map(({ status }) => status),
     ['fulfilled', 'rejected', 'fulfilled'],
@@ -182,14 +225,14 @@ test('a write that has waited for too long is not begun any more', async () => {
   await settled()
   now = 1001
   const fresh = writes.submit(request({ id: 1, requestId: 'c' }))
-  batches[0]?.answer([accepted(1)])
+  batches[0]?.accept(view(1))
   await late
   await settled()
   assert.deepEqual(
     batches[1]?.writes.map(({ requestId }) => requestId),
     ['c'],
   )
-  batches[1]?.answer([accepted(2)])
+  batches[1]?.accept(view(2))
   assert.deepEqual(await kindsOf([first, fresh]), ['accepted', 'accepted'])
 })
 
@@ -211,34 +254,33 @@ test('whatever the batches, every write is decided once, on a state that was cur
         const delay = async (): Promise<void> => {
           for (let turns = roll(); turns > 0; turns--) await settled()
         }
-        const refuse = (one: WriteRequest): BatchOutcome => {
+        const refuse = (one: WriteRequest): RefusedOutcome | undefined => {
           const { id, requestId } = one
           if (claims.has(requestId)) return { kind: 'request_id_reused', original: {} as never }
           const state = states.get(id) as PropertyState
           const kind = refusalOf(state, one)
-          return kind ? { kind, current: viewOf(state) } : { kind: 'busy' }
+          return kind && { kind, current: viewOf(state) }
         }
-        const decide = (one: WriteRequest): BatchOutcome => {
+        const decide = (one: WriteRequest): PropertyView[] => {
           const next = decideWrite(states.get(one.id) as PropertyState, one, { actor: 'us.a', t: 1 })
-          if (typeof next === 'string' || claims.has(one.requestId)) return refuse(one)
+          if (typeof next === 'string' || claims.has(one.requestId)) return []
           claims.add(one.requestId)
           states.set(one.id, next)
-          return { kind: 'accepted', property: viewOf(next) }
+          return [viewOf(next)]
         }
         const { writes } = open({
           commit: async (batch) => {
             assert.equal(new Set(batch.map(({ id }) => id)).size, batch.length)
             assert.equal(new Set(batch.map(({ requestId }) => requestId)).size, batch.length)
             await delay()
-            const outcomes = batch.map((one) =>
-              batch.length > 1 && roll() === 0 ? { kind: 'busy' as const } : decide(one),
-            )
+            const isBusy = (): boolean => batch.length > 1 && roll() === 0
+            const accepted = batch.flatMap((one) => (isBusy() ? [] : decide(one)))
             await delay()
-            return outcomes
+            return new Map(accepted.map((state) => [state.id, state]))
           },
-          explain: async (stale) => {
+          explain: async (refused) => {
             await delay()
-            return stale.map(refuse)
+            return refused.map(refuse)
           },
         })
         const outcomes: Promise<WriteOutcome>[] = []

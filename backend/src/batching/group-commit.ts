@@ -3,32 +3,37 @@
  *
  * Invariant: nothing waits while a batch may start, so a lone write pays no delay, and load alone makes batches grow.
  * A batch has every property and every request id once: the writes after the first one wait for its outcome, in the
- * order in which they came. Those that the outcome makes stale are refused without another attempt; the first that
- * still may succeed is in the next batch. A write that would hold up or spoil its batch is tried again alone.
+ * order in which they came. What a batch accepts is answered at once. What it refuses is explained together with those
+ * that its outcomes make stale, which are not attempted; the first that still may succeed is in the next batch. A write
+ * that would hold up or spoil its batch is tried again alone.
  *
  * After Helland et al., "Group Commit Timers and High Volume Transaction Systems" (HPTS 1987), without the timer.
  */
 
 import { decodeEtag } from '../domain/etag.ts'
+import type { PropertyView } from '../domain/property.ts'
 import {
   refusalOf,
   writesPerBatchMax,
-  type BatchOutcome,
   type Judged,
+  type RefusedOutcome,
   type WriteOutcome,
   type WriteRequest,
 } from '../domain/write.ts'
+import { Lanes } from './lanes.ts'
 
 /** Batches under way at most: while one waits for its flush, others are executed. */
 export const batchesUnderWayMax = 4
 /** Writes that are tried again alone, under way at most. */
 export const loneWritesUnderWayMax = 4
+/** Queries for the reasons of refusals, under way at most. */
+const explanationsUnderWayMax = 2
 
 export interface GroupCommitOptions {
-  /** Decides writes of different properties and request ids. A single one is never `busy`. */
-  readonly commit: (batch: readonly WriteRequest[]) => Promise<readonly BatchOutcome[]>
-  /** Why stale writes are refused; `busy` if they are not stale any more. */
-  readonly explain: (stale: readonly WriteRequest[]) => Promise<readonly BatchOutcome[]>
+  /** Accepts those writes, of different properties and request ids, that can be; the properties that they leave, by id. */
+  readonly commit: (batch: readonly WriteRequest[]) => Promise<ReadonlyMap<number, PropertyView>>
+  /** Why each of these writes has no effect; undefined if nothing speaks against it any more. */
+  readonly explain: (refused: readonly WriteRequest[]) => Promise<readonly (RefusedOutcome | undefined)[]>
   /** Whether a failure means that nothing of the batch was accepted, and is due to what one of its writes asks for. */
   readonly isDueToOne: (error: unknown) => boolean
   /** Runs `work` after everything that has arrived by now was submitted. */
@@ -44,67 +49,57 @@ interface Waiting {
   readonly request: WriteRequest
   readonly resolve: (outcome: WriteOutcome) => void
   readonly reject: (error: unknown) => void
+  /** It was taken and has no outcome yet, so those after it with one of its keys wait. */
+  isUnderWay: boolean
 }
 
 export class GroupCommit {
   readonly #options: GroupCommitOptions
+  readonly #lanes: Lanes
   #waiting: Waiting[] = []
-  /** Property ids (numbers) and request ids (strings) of the writes that were taken and have no outcome yet. */
-  readonly #underWay = new Set<number | string>()
-  #batches = 0
-  /** Writes that their batch left undecided; still under way, so that those after them wait. */
+  /** Writes that their batch left undecided: still under way. */
   readonly #undecided: Waiting[] = []
-  #loneWrites = 0
-  #isScheduled = false
+  /** Writes without effect, under way or stale, whose reasons are still to be read. */
+  #refused: Waiting[] = []
+  /** Property ids (numbers) and request ids (strings) of the writes under way. */
+  readonly #keysUnderWay = new Set<number | string>()
 
   constructor(options: GroupCommitOptions) {
     this.#options = options
+    this.#lanes = new Lanes(options.defer, [
+      { max: explanationsUnderWayMax, begin: () => this.#explainRefused() },
+      { max: loneWritesUnderWayMax, begin: () => this.#commitUndecided() },
+      { max: batchesUnderWayMax, begin: () => this.#commitWaiting() },
+    ])
   }
 
   /** Rejects if the database fails: the write may then have been accepted. */
   submit(request: WriteRequest): Promise<WriteOutcome> {
     const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome>()
-    this.#waiting.push({ since: this.#options.now(), request, resolve, reject })
-    this.#schedule()
+    this.#waiting.push({ since: this.#options.now(), request, resolve, reject, isUnderWay: false })
+    this.#lanes.schedule()
     return promise
   }
 
-  #schedule(): void {
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    this.#options.defer(() => {
-      this.#isScheduled = false
-      this.#start()
-    })
+  #commitWaiting(): Promise<void> | undefined {
+    this.#dropLate(this.#waiting)
+    const batch = this.#takeBatch()
+    return batch.length > 0 ? this.#commit(batch) : undefined
   }
 
-  #start(): void {
-    this.#dropLate()
-    while (this.#batches < batchesUnderWayMax) {
-      const batch = this.#takeBatch()
-      if (batch.length === 0) break
-      this.#batches++
-      void this.#run(batch).finally(() => {
-        this.#batches--
-        this.#schedule()
-      })
-    }
-    while (this.#loneWrites < loneWritesUnderWayMax) {
-      const write = this.#undecided.shift()
-      if (!write) break
-      this.#loneWrites++
-      void this.#run([write]).finally(() => {
-        this.#loneWrites--
-        this.#schedule()
-      })
-    }
+  #commitUndecided(): Promise<void> | undefined {
+    this.#dropLate(this.#undecided)
+    const write = this.#undecided.shift()
+    return write && this.#commit([write])
   }
 
-  /** The queue is in the order of arrival, but for writes that were put back: they are the oldest anyway. */
-  #dropLate(): void {
-    const oldest = this.#options.now() - this.#options.waitMaxMs
-    while (this.#waiting[0] && this.#waiting[0].since < oldest) {
-      this.#waiting.shift()?.reject(new Error(`waited for more than ${this.#options.waitMaxMs} ms`))
+  /** Queues are in the order of arrival, but for writes that come back, which are among the oldest anyway. */
+  #dropLate(queue: Waiting[]): void {
+    const { now, waitMaxMs } = this.#options
+    const oldest = now() - waitMaxMs
+    for (let write = queue[0]; write && write.since < oldest; write = queue[0]) {
+      queue.shift()
+      this.#fail(write, new Error(`waited for more than ${waitMaxMs} ms`))
     }
   }
 
@@ -115,77 +110,91 @@ export class GroupCommit {
     const passedOver = new Set<number | string>()
     for (const write of this.#waiting) {
       const keys = keysOf(write)
-      const isFree = keys.every((key) => !this.#underWay.has(key) && !passedOver.has(key))
-      const isTaken = isFree && batch.length < writesPerBatchMax
-      ;(isTaken ? batch : left).push(write)
-      for (const key of keys) (isTaken ? this.#underWay : passedOver).add(key)
+      const isFree = keys.every((key) => !this.#keysUnderWay.has(key) && !passedOver.has(key))
+      write.isUnderWay = isFree && batch.length < writesPerBatchMax
+      ;(write.isUnderWay ? batch : left).push(write)
+      for (const key of keys) (write.isUnderWay ? this.#keysUnderWay : passedOver).add(key)
     }
     this.#waiting = left
     return batch
   }
 
+  #end(write: Waiting): void {
+    if (!write.isUnderWay) return
+    write.isUnderWay = false
+    for (const key of keysOf(write)) this.#keysUnderWay.delete(key)
+  }
+
   /** Never rejects. */
-  async #run(batch: readonly Waiting[]): Promise<void> {
+  async #commit(batch: readonly Waiting[]): Promise<void> {
     const { commit, isDueToOne } = this.#options
     try {
-      const outcomes = await commit(batch.map(({ request }) => request))
-      const stale = this.#takeStale(outcomes)
-      for (const [index, write] of batch.entries()) this.#settle(write, outcomes[index] as BatchOutcome)
-      await this.#refuse(stale)
+      const accepted = await commit(batch.map(({ request }) => request))
+      for (const write of batch) {
+        const property = accepted.get(write.request.id)
+        if (property) this.#answer(write, { kind: 'accepted', property })
+        else this.#refused.push(write)
+      }
+      this.#refuseStale([...accepted.values()])
     } catch (error) {
       const isTriedAgain = batch.length > 1 && isDueToOne(error)
       for (const write of batch) {
         if (isTriedAgain) this.#undecided.push(write)
-        else this.#end(write, () => write.reject(error))
+        else this.#fail(write, error)
       }
     }
   }
 
-  #settle(write: Waiting, outcome: BatchOutcome): void {
-    if (outcome.kind === 'busy') this.#undecided.push(write)
-    else this.#end(write, () => write.resolve(outcome))
+  #answer(write: Waiting, outcome: WriteOutcome): void {
+    this.#end(write)
+    write.resolve(outcome)
   }
 
-  #end(write: Waiting, tell: () => void): void {
-    for (const key of keysOf(write)) this.#underWay.delete(key)
-    tell()
+  #fail(write: Waiting, error: unknown): void {
+    this.#end(write)
+    write.reject(error)
   }
 
-  /** Takes out the writes that are refused by what a batch has just left or found. */
-  #takeStale(outcomes: readonly BatchOutcome[]): Waiting[] {
-    const states = new Map(outcomes.flatMap(currentOf))
-    const isStale = ({ request }: Waiting): boolean => {
-      const state = states.get(request.id)
-      return state !== undefined && refusalOf(state, request) !== undefined
-    }
-    const { stale = [], left = [] } = Object.groupBy(this.#waiting, (write) =>
-      isStale(write) ? 'stale' : 'left',
-    )
+  /** Takes out the waiting writes that these states of their properties refuse. */
+  #refuseStale(states: readonly PropertyView[]): void {
+    const byId = new Map(states.flatMap(judgedOf))
+    const { stale = [], left = [] } = Object.groupBy(this.#waiting, ({ request }) => {
+      const state = byId.get(request.id)
+      return state && refusalOf(state, request) ? 'stale' : 'left'
+    })
     this.#waiting = left
-    return stale
+    this.#refused.push(...stale)
   }
 
-  async #refuse(stale: readonly Waiting[]): Promise<void> {
-    if (stale.length === 0) return
+  #explainRefused(): Promise<void> | undefined {
+    const refused = this.#refused
+    this.#refused = []
+    return refused.length > 0 ? this.#explain(refused) : undefined
+  }
+
+  /** Never rejects. */
+  async #explain(refused: readonly Waiting[]): Promise<void> {
     try {
-      const outcomes = await this.#options.explain(stale.map(({ request }) => request))
-      for (const [index, write] of stale.entries()) {
-        const outcome = outcomes[index] as BatchOutcome
-        if (outcome.kind === 'busy') this.#waiting.unshift(write)
-        else write.resolve(outcome)
+      const outcomes = await this.#options.explain(refused.map(({ request }) => request))
+      for (const [index, write] of refused.entries()) {
+        const outcome = outcomes[index]
+        if (outcome) this.#answer(write, outcome)
+        else if (write.isUnderWay) this.#undecided.push(write)
+        else this.#waiting.unshift(write)
       }
+      this.#refuseStale(
+        outcomes.flatMap((outcome) => (outcome && 'current' in outcome ? [outcome.current] : [])),
+      )
     } catch (error) {
-      for (const write of stale) write.reject(error)
+      for (const write of refused) this.#fail(write, error)
     }
   }
 }
 
 const keysOf = ({ request }: Waiting): readonly [number, string] => [request.id, request.requestId]
 
-/** The state of the property after a write, by its id, as far as the outcome tells. */
-function currentOf(outcome: BatchOutcome): [number, Judged][] {
-  const view =
-    outcome.kind === 'accepted' ? outcome.property : 'current' in outcome ? outcome.current : undefined
-  const vector = view && decodeEtag(view.etag)
-  return vector ? [[view.id, { fields: { deleted: view.deleted === true }, vector }]] : []
+/** What decides about further writes to a property, by its id. */
+function judgedOf({ id, deleted, etag }: PropertyView): [number, Judged][] {
+  const vector = decodeEtag(etag)
+  return vector ? [[id, { fields: { deleted: deleted === true }, vector }]] : []
 }

@@ -28,8 +28,9 @@ export interface WriteRequest {
   readonly changes: Partial<Fields>
 }
 
-export type WriteOutcome =
-  | { readonly kind: 'accepted'; readonly property: PropertyView }
+export type WriteOutcome = { readonly kind: 'accepted'; readonly property: PropertyView } | RefusedOutcome
+
+export type RefusedOutcome =
   | { readonly kind: 'duplicate_request' | 'request_id_reused'; readonly original: Acceptance }
   | { readonly kind: 'not_found' }
   | { readonly kind: Refusal; readonly current: PropertyView }
@@ -39,9 +40,6 @@ export type Refusal = 'deleted' | 'precondition_failed' | 'version_conflict'
 
 /** Writes in a batch at most: enough to make the flush cheap, few enough that none waits long for its neighbours. */
 export const writesPerBatchMax = 64
-
-/** `busy`: the write has had no effect, since another session held the row. It may succeed when tried again alone. */
-export type BatchOutcome = WriteOutcome | { readonly kind: 'busy' }
 
 const sameVector = (a: Vector, b: Vector): boolean => {
   const [entriesA, entriesB] = [Object.entries(a), Object.entries(b)]

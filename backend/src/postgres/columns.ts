@@ -46,7 +46,7 @@ export const newStamps: string = [...groups.values()]
     const changes = members.map((name) => `asked.${name} <> p.${name}`).join(' OR ')
     return members.map(
       (name) => `'${name}', CASE WHEN ${changes} THEN jsonb_build_array(
-        coalesce((p.stamps->'${name}'->>0)::bigint, 0) + 1, asked.t, $2::text, asked.n, asked.request_id) END`,
+        coalesce((p.stamps->'${name}'->>0)::bigint, 0) + 1, asked.t, $1::text, asked.n, asked.request_id) END`,
     )
   })
   .join(',\n      ')

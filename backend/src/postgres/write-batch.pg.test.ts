@@ -6,12 +6,12 @@ import { encodeEtag } from '../domain/etag.ts'
 import { joinStates } from '../domain/merge.ts'
 import { viewOf, type PropertyState } from '../domain/property.ts'
 import { versionOf } from '../domain/stamp.ts'
-import { acceptedStatus, decideWrite, type BatchOutcome, type WriteRequest } from '../domain/write.ts'
+import { acceptedStatus, decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
 import { changesArbitrary, seedState, write } from '../testing/arbitraries.ts'
 import { useTestDatabase } from '../testing/database.ts'
 import { mergeStates } from './merge-states.ts'
 import { readProperties } from './read-properties.ts'
-import { writeBatch } from './write-batch.ts'
+import { explainRefusals, writeBatch } from './write-batch.ts'
 
 const database = useTestDatabase()
 let requestCount = 0
@@ -33,10 +33,18 @@ const request = (changes: Partial<WriteRequest>): WriteRequest => ({
   changes: { price: 5 },
   ...changes,
 })
-const batchNow = (requests: readonly WriteRequest[]): Promise<readonly BatchOutcome[]> =>
-  writeBatch(database.pool, database.incarnation.actor, requests)
-const writeNow = async (changes: Partial<WriteRequest>): Promise<BatchOutcome> =>
-  (await batchNow([request(changes)]))[0] as BatchOutcome
+/** `undecided`: without effect, for a reason that has passed. */
+type Outcome = WriteOutcome | { kind: 'undecided' }
+async function batchNow(requests: readonly WriteRequest[]): Promise<readonly Outcome[]> {
+  const accepted = await writeBatch(database.pool, database.incarnation.actor, requests)
+  const refusals = await explainRefusals(database.pool, requests)
+  return requests.map(({ id }, index) => {
+    const property = accepted.get(id)
+    return property ? { kind: 'accepted', property } : (refusals[index] ?? { kind: 'undecided' })
+  })
+}
+const writeNow = async (changes: Partial<WriteRequest>): Promise<Outcome> =>
+  (await batchNow([request(changes)]))[0] as Outcome
 const read = async (id = 1): Promise<PropertyState> => {
   const [state] = await readProperties(database.pool, [id])
   assert.ok(state)
@@ -266,8 +274,8 @@ test('equal values are accepted with a new version and no new stamp', async () =
 test('a write rolls back whole if its transaction does', async () => {
   const client = await database.pool.connect()
   await client.query('BEGIN')
-  const [outcome] = await writeBatch(client, database.incarnation.actor, [request({})])
-  assert.equal(outcome?.kind, 'accepted')
+  const accepted = await writeBatch(client, database.incarnation.actor, [request({})])
+  assert.equal(accepted.get(1)?.version, 2)
   await client.query('ROLLBACK')
   client.release()
   assert.equal(versionOf((await read()).vector), 1)
@@ -283,7 +291,7 @@ test('a batch leaves out the rows that others hold and decides the rest; alone a
   const outcomes = await batchNow([request({ id: 1 }), held, request({ id: 3, guard: { version: 9 } })])
   assert.deepEqual(
     outcomes.map(({ kind }) => kind),
-    ['accepted', 'busy', 'version_conflict'],
+    ['accepted', 'undecided', 'version_conflict'],
   )
   const waiting = batchNow([held])
   await holder.query('ROLLBACK')

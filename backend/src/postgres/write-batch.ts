@@ -15,13 +15,13 @@
 import type pg from 'pg'
 import type { Acceptance } from '../domain/claim.ts'
 import { decodeEtag } from '../domain/etag.ts'
-import { viewOf } from '../domain/property.ts'
-import { refusalOf, writesPerBatchMax, type BatchOutcome, type WriteRequest } from '../domain/write.ts'
+import { fieldNames, fieldTable } from '../domain/fields.ts'
+import { viewOf, type PropertyView } from '../domain/property.ts'
+import { refusalOf, writesPerBatchMax, type RefusedOutcome, type WriteRequest } from '../domain/write.ts'
 import {
   acceptedStatusSql,
   assignments,
   eventProperty,
-  fieldColumns,
   newStamps,
   stateColumns,
   stateOf,
@@ -30,25 +30,36 @@ import {
 } from './columns.ts'
 import { eventPrefixSql } from './message-prefix.ts'
 
-/** What is asked for, as columns of a record set: NULL where a guard or a change is not asked for. */
-export const askedColumns = `id bigint, request_id text, fingerprint text, version bigint, etag jsonb, if_match jsonb,
-        ${fieldColumns}`
+/** What is asked for, as columns with their types: NULL where a guard or a change is not asked for. */
+export const askedColumns: readonly (readonly [name: string, type: string])[] = [
+  ['id', 'bigint'],
+  ['request_id', 'text'],
+  ['fingerprint', 'text'],
+  ['version', 'bigint'],
+  ['etag', 'jsonb'],
+  ['if_match', 'jsonb'],
+  ...fieldNames.map((name) => [name, fieldTable[name].sqlType] as const),
+]
 
-/**
- * The LIMIT changes nothing but the planner's estimate, so that it reaches the rows by their primary key. In the WHERE
- * of the UPDATE, `coalesce` keeps the subquery from becoming a join, which would compare each write with each claim.
- */
-const writeSql = (writesMax: number, lockedByOthers: 'SKIP LOCKED' | '') => `
+/** One write as a row of the given values, which become constants of the plan. */
+export const askedRow = (valueOf: (name: string, index: number) => string): string =>
+  `SELECT ${askedColumns.map(([name, type], index) => `${valueOf(name, index)}::${type} AS ${name}`).join(', ')}`
+
+/** The LIMIT changes nothing but the planner's estimate, so that it reaches the rows by their primary key. */
+const askedRows = `SELECT * FROM jsonb_to_recordset($2::jsonb) AS record (
+        ${askedColumns.map((column) => column.join(' ')).join(', ')})
+      LIMIT ${writesPerBatchMax}`
+
+/** In the WHERE of the UPDATE, `coalesce` keeps the subquery from becoming a join, which would compare each write with each claim. */
+export const writeSql = (asked: string, lockedByOthers: 'SKIP LOCKED' | ''): string => `
 WITH target AS MATERIALIZED (
-  SELECT asked.*, n, p.version + 1 AS version_after, p.vector || jsonb_build_object($2::text, n) AS vector_after,
+  SELECT asked.*, n, p.version + 1 AS version_after, p.vector || jsonb_build_object($1::text, n) AS vector_after,
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS t
   FROM (
-      SELECT * FROM jsonb_to_recordset($1::jsonb) AS record (
-        ${askedColumns})
-      LIMIT ${writesMax}
+      ${asked}
     ) AS asked
     JOIN properties AS p USING (id)
-    CROSS JOIN LATERAL (SELECT coalesce((p.vector->>$2::text)::bigint, 0) + 1 AS n) AS dot
+    CROSS JOIN LATERAL (SELECT coalesce((p.vector->>$1::text)::bigint, 0) + 1 AS n) AS dot
   WHERE ${takesWrite}
     AND (asked.version IS NULL OR asked.version = p.version)
     AND (asked.etag IS NULL OR asked.etag = p.vector)
@@ -57,7 +68,7 @@ WITH target AS MATERIALIZED (
   FOR UPDATE OF p ${lockedByOthers}
 ), acceptable AS MATERIALIZED (
   SELECT target.*, jsonb_build_array(jsonb_build_object(
-      'property', id, 'actor', $2::text, 'n', n, 'fingerprint', fingerprint,
+      'property', id, 'actor', $1::text, 'n', n, 'fingerprint', fingerprint,
       'status', ${acceptedStatusSql}, 'version', version_after,
       'etag', (
         SELECT '"' || string_agg(key || ':' || value, ';' ORDER BY key COLLATE "C") || '"'
@@ -82,18 +93,23 @@ SET ${assignments},
 FROM acceptable AS asked
 WHERE p.id = asked.id AND coalesce(asked.request_id IN (SELECT request_id FROM claim), false)
 RETURNING ${stateColumns('p')},
-  pg_logical_emit_message(true, ${eventPrefixSql('$2::text', 'p.id')}, json_build_object(
-    'schema', 1, 'type', 'property', 'actor', $2::text,
+  pg_logical_emit_message(true, ${eventPrefixSql('$1::text', 'p.id')}, json_build_object(
+    'schema', 1, 'type', 'property', 'actor', $1::text,
     'property', ${eventProperty('p')},
     'vector', p.vector, 'stamps', p.stamps, 'conflicts', '[]'::json,
     'claims', json_build_array(json_build_object('request_id', asked.request_id, 'acceptances', asked.acceptances))
   )::text) AS lsn`
 
-/** The statement for one write, which waits for the row, and for several, which leave out rows that others hold. */
-export const statements = {
-  one: { name: 'write-one', text: writeSql(1, '') },
-  several: { name: 'write-several', text: writeSql(writesPerBatchMax, 'SKIP LOCKED') },
+/** For one write, which waits for its row. */
+const writeOne = {
+  name: 'write-one',
+  text: writeSql(
+    askedRow((_, index) => `$${index + 2}`),
+    '',
+  ),
 }
+/** For several, which leaves out rows that others hold. */
+const writeSeveral = { name: 'write-several', text: writeSql(askedRows, 'SKIP LOCKED') }
 
 export const reasonsSql = `
 SELECT claims.acceptances, p.*
@@ -105,8 +121,8 @@ ORDER BY ordinal`
 /** An ETag that this service never issued equals no vector. */
 const vectorOf = (etag: string): unknown => decodeEtag(etag) ?? false
 
-/** One row of the statement's first parameter; members that are missing are NULL. */
-const asked = ({ id, requestId, fingerprint, guard, changes }: WriteRequest): object => ({
+/** What is asked for, by column; members that are missing are NULL. */
+const asked = ({ id, requestId, fingerprint, guard, changes }: WriteRequest): Record<string, unknown> => ({
   id,
   request_id: requestId,
   fingerprint,
@@ -116,65 +132,62 @@ const asked = ({ id, requestId, fingerprint, guard, changes }: WriteRequest): ob
   ...changes,
 })
 
+/** The parameters of one write. An array would become one of PostgreSQL's instead of JSON. */
+function askedValues(request: WriteRequest): unknown[] {
+  const values = asked(request)
+  return askedColumns.map(([name, type]) =>
+    type === 'jsonb' && values[name] !== undefined ? JSON.stringify(values[name]) : values[name],
+  )
+}
+
 /**
- * Accepts or refuses each write of a batch, in which every property and every request id occurs once. A batch of one
- * waits for its row, and is never `busy`.
+ * Accepts those writes of a batch that can be, in which every property and every request id occurs once, and returns
+ * the properties that they leave, by id. A batch of one waits for its row; several leave out rows that others hold.
  *
- * @throws if the database is unreachable or too slow; the writes may then have been accepted, also if only the reasons of
- *   refusals could not be read. The clients' retries with the same request ids find out.
+ * @throws if the database is unreachable or too slow; the writes may then have been accepted. The clients' retries with
+ *   the same request ids find out.
  */
 export async function writeBatch(
   database: pg.Pool | pg.ClientBase,
   actor: string,
   requests: readonly WriteRequest[],
-): Promise<readonly BatchOutcome[]> {
-  const alone = requests.length === 1
-  const { rows } = await database.query<StateRow>({
-    ...(alone ? statements.one : statements.several),
-    values: [JSON.stringify(requests.map(asked)), actor],
-  })
-  const outcomes = new Map<number, BatchOutcome>(
-    rows.map((row) => [row.id, { kind: 'accepted', property: viewOf(stateOf(row)) }]),
+): Promise<ReadonlyMap<number, PropertyView>> {
+  const [first] = requests
+  const { rows } = await database.query<StateRow>(
+    first && requests.length === 1
+      ? { ...writeOne, values: [actor, ...askedValues(first)] }
+      : { ...writeSeveral, values: [actor, JSON.stringify(requests.map(asked))] },
   )
-  const refused = requests.filter(({ id }) => !outcomes.has(id))
-  const refusals = await explainRefusals(database, refused, alone ? 'version_conflict' : 'busy')
-  for (const [index, { id }] of refused.entries()) outcomes.set(id, refusals[index] as BatchOutcome)
-  return requests.map(({ id }) => outcomes.get(id) as BatchOutcome)
+  return new Map(rows.map((row) => [row.id, viewOf(stateOf(row))]))
 }
 
 type ReasonRow = { acceptances: Acceptance[] | null; id: number | null } & StateRow
 
 /**
- * Why each of these writes has no effect, as of now; `otherwise` if nothing speaks against it any more.
+ * Why each of these writes has no effect, as of now; undefined if nothing speaks against it any more.
  *
  * @throws if the database is unreachable or too slow.
  */
 export async function explainRefusals(
   database: pg.Pool | pg.ClientBase,
   requests: readonly WriteRequest[],
-  otherwise: 'version_conflict' | 'busy',
-): Promise<readonly BatchOutcome[]> {
-  if (requests.length === 0) return []
+): Promise<readonly (RefusedOutcome | undefined)[]> {
   const { rows } = await database.query<ReasonRow>({
     name: 'explain-refusals',
     text: reasonsSql,
     values: [requests.map(({ id }) => id), requests.map(({ requestId }) => requestId)],
   })
-  return requests.map((request, index) => explain(request, rows[index] as ReasonRow, otherwise))
+  return requests.map((request, index) => explain(request, rows[index] as ReasonRow))
 }
 
 /** In the order of the contract: 422, 404, 412, 409. */
-function explain(
-  request: WriteRequest,
-  row: ReasonRow,
-  otherwise: 'version_conflict' | 'busy',
-): BatchOutcome {
+function explain(request: WriteRequest, row: ReasonRow): RefusedOutcome | undefined {
   const same = row.acceptances?.find((acceptance) => acceptance.fingerprint === request.fingerprint)
   if (same) return { kind: 'duplicate_request', original: same }
   const first = row.acceptances?.[0]
   if (first) return { kind: 'request_id_reused', original: first }
   if (row.id === null) return { kind: 'not_found' }
   const state = stateOf(row)
-  const kind = refusalOf(state, request) ?? otherwise
-  return kind === 'busy' ? { kind } : { kind, current: viewOf(state) }
+  const kind = refusalOf(state, request)
+  return kind && { kind, current: viewOf(state) }
 }
