@@ -5,6 +5,8 @@
  * before. Nothing waits while a query may start.
  */
 
+import { Lanes } from './lanes.ts'
+
 /** Keys in a query at most. */
 const keysPerQueryMax = 256
 /** Queries under way at most. */
@@ -24,48 +26,34 @@ interface Wanted<V> {
 }
 
 export class CoalescedReads<K, V> {
-  readonly #options: CoalescedReadsOptions<K, V>
+  readonly #query: CoalescedReadsOptions<K, V>['query']
+  readonly #lanes: Lanes
   readonly #wanted = new Map<K, Wanted<V>>()
-  #queries = 0
-  #isScheduled = false
 
-  constructor(options: CoalescedReadsOptions<K, V>) {
-    this.#options = options
+  constructor({ query, defer }: CoalescedReadsOptions<K, V>) {
+    this.#query = query
+    this.#lanes = new Lanes(defer, [{ max: queriesUnderWayMax, begin: () => this.#begin() }])
   }
 
   /** The value of a key, undefined if there is none. Rejects if its query fails. */
   read(key: K): Promise<V | undefined> {
     const wanted = this.#wanted.get(key) ?? Promise.withResolvers<V | undefined>()
     this.#wanted.set(key, wanted)
-    this.#schedule()
+    this.#lanes.schedule()
     return wanted.promise
   }
 
-  #schedule(): void {
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    this.#options.defer(() => {
-      this.#isScheduled = false
-      this.#start()
-    })
-  }
-
-  #start(): void {
-    while (this.#queries < queriesUnderWayMax && this.#wanted.size > 0) {
-      const taken = [...this.#wanted].slice(0, keysPerQueryMax)
-      for (const [key] of taken) this.#wanted.delete(key)
-      this.#queries++
-      void this.#run(taken).finally(() => {
-        this.#queries--
-        this.#schedule()
-      })
-    }
+  #begin(): Promise<void> | undefined {
+    if (this.#wanted.size === 0) return undefined
+    const taken = [...this.#wanted].slice(0, keysPerQueryMax)
+    for (const [key] of taken) this.#wanted.delete(key)
+    return this.#run(taken)
   }
 
   /** Never rejects. */
   async #run(taken: readonly (readonly [K, Wanted<V>])[]): Promise<void> {
     try {
-      const values = await this.#options.query(taken.map(([key]) => key))
+      const values = await this.#query(taken.map(([key]) => key))
       for (const [key, { resolve }] of taken) resolve(values.get(key))
     } catch (error) {
       for (const [, { reject }] of taken) reject(error)
