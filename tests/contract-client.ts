@@ -5,11 +5,9 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { RawClient } from '../backend/src/http/testing/raw-client.ts'
-import { createStack, type Stack } from '../local/parts/stack.ts'
+import type { RegionName } from './support/system.ts'
+import { useSystem } from './support/use-system.ts'
 
 export type Json = Record<string, unknown>
 export type Fields = Readonly<Record<string, string>>
@@ -22,31 +20,17 @@ export interface Answer {
 }
 
 const given = process.env['BASE_URL']?.replace(/\/+$/, '')
+const own = given === undefined ? useSystem() : undefined
 /** Whether the system is this test's own, so that nobody has written to it before. */
-export const isFresh = given === undefined
-let stack: Stack | undefined
-let folder: string | undefined
-let baseUrl = given ?? ''
-
-export async function startSystem(): Promise<void> {
-  if (!isFresh) return
-  folder = await mkdtemp(join(tmpdir(), 'meridian-contract-'))
-  stack = await createStack({ dir: folder })
-  await stack.start()
-  baseUrl = stack.url
-}
-
-export async function stopSystem(): Promise<void> {
-  await stack?.stop()
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true })
-}
+export const isFresh = own !== undefined
+const baseUrl = (): string => given ?? own?.stack.url ?? ''
 
 /** The address of a backend of this test's own system, past NGINX. */
-export const backendUrl = (region: string): string | undefined => stack?.backends[region]?.[0]?.url
+export const backendUrl = (region: RegionName): string | undefined => own?.backend(region).url
 
 /** A connection that sends what HTTP clients refuse to send. */
 export function connect(): Promise<RawClient> {
-  const { hostname, port } = new URL(baseUrl)
+  const { hostname, port } = new URL(baseUrl())
   return RawClient.open(Number(port || 80), hostname)
 }
 
@@ -57,7 +41,7 @@ export async function send(
   headers: Fields = {},
   body?: string | Buffer,
 ): Promise<Answer> {
-  const response = await fetch(baseUrl + path, {
+  const response = await fetch(baseUrl() + path, {
     method,
     headers,
     ...(body !== undefined && { body: Buffer.from(body) }),

@@ -7,7 +7,7 @@
  */
 
 import assert from 'node:assert/strict'
-import { after, before, suite, test } from 'node:test'
+import { suite, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import {
   assertCode,
@@ -20,8 +20,6 @@ import {
   put,
   remove,
   send,
-  startSystem,
-  stopSystem,
   writeHeaders,
   type Fields,
   type Json,
@@ -29,9 +27,6 @@ import {
 
 const regions = ['us', 'eu']
 const otherThan = (region: string) => (region === 'us' ? 'eu' : 'us')
-
-before(startSystem)
-after(stopSystem)
 
 /** Another price than the present one. */
 const later = (property: Json) => 1 + (Math.round(Number(property['price'])) % 900_000)

@@ -6,58 +6,28 @@
  */
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { Admin } from '@platformatic/kafka'
-import pg from 'pg'
+import type pg from 'pg'
 import { Publisher } from '../backend/src/kafka/publisher.ts'
-import { createStack, type Stack } from '../local/parts/stack.ts'
 import { eventPrefixSql } from '../backend/src/postgres/message-prefix.ts'
 import { waitUntil } from '../local/wait.ts'
+import type { RegionName } from './support/system.ts'
+import { useSystem } from './support/use-system.ts'
 
 /** Distinct events of the long run. */
 const eventCount = Number(process.env['PIPELINE_EVENTS'] ?? 200_000)
 const eventsPerTransaction = 50
 const topic = 'property-updates'
 
-let dir: string
-let stack: Stack
-let us: pg.Pool
-let eu: pg.Pool
-
-before(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'meridian-pipeline-'))
-  stack = await createStack({ dir, env: { POSTGRES_FSYNC: 'off', LOG_LEVEL: 'warn' } })
-  await stack.start()
-  us = openPool(stack.postgres['us']?.url)
-  eu = openPool(stack.postgres['eu']?.url)
-})
-after(async () => {
-  await Promise.all([us?.end(), eu?.end()])
-  await stack?.stop()
-  await rm(dir, { recursive: true, force: true })
-})
-
-function openPool(url: string | undefined): pg.Pool {
-  const pool = new pg.Pool({ connectionString: url, max: 4 })
-  pool.on('error', () => {}) // the server stops before the pool in a failed run
-  return pool
-}
-
-const backend = (region: string) => {
-  const found = stack.backends[region]?.[0]
-  assert.ok(found)
-  return found
-}
+const system = useSystem({ env: { POSTGRES_FSYNC: 'off' } })
 
 async function one<T extends pg.QueryResultRow>(
-  pool: pg.Pool,
+  region: RegionName,
   sql: string,
   values: unknown[] = [],
 ): Promise<T> {
-  const { rows } = await pool.query<T>(sql, values)
+  const { rows } = await system.databases[region].query<T>(sql, values)
   assert.ok(rows[0])
   return rows[0]
 }
@@ -65,10 +35,10 @@ async function one<T extends pg.QueryResultRow>(
 /** Rows as text in the order of ids, hashed: equal only if every byte is. */
 const contentSql = `
   SELECT count(*)::integer AS count, md5(string_agg(p::text, E'\\n' ORDER BY id)) AS hash FROM properties AS p`
-const content = (pool: pg.Pool) => one<{ count: number; hash: string }>(pool, contentSql)
+const content = (region: RegionName) => one<{ count: number; hash: string }>(region, contentSql)
 
 async function assertEqualContent(): Promise<void> {
-  const [first, second] = await Promise.all([content(us), content(eu)])
+  const [first, second] = await Promise.all([content('us'), content('eu')])
   assert.deepEqual(first, second)
 }
 
@@ -92,14 +62,14 @@ async function writeDistinct(firstId: number, count: number): Promise<void> {
   const end = firstId + count
   for (let id = firstId; id < end; id += eventsPerTransaction) {
     const values = [id, Math.min(id + eventsPerTransaction, end) - 1]
-    await us.query({ name: 'write-distinct', text: writeDistinctSql, values })
+    await system.databases.us.query({ name: 'write-distinct', text: writeDistinctSql, values })
   }
 }
 
 /** Whether everything that the mark vouches for is there, in one snapshot of the European database. */
 async function assertWatermarkHolds(): Promise<boolean> {
   const { xmin, merged } = await one<{ xmin: string | null; merged: number }>(
-    eu,
+    'eu',
     `WITH mark AS (
        SELECT min(m.snapshot_xmin::text::numeric) AS xmin FROM sources AS s JOIN marks AS m USING (actor)
        GROUP BY s.partitions HAVING count(*) = s.partitions)
@@ -107,7 +77,7 @@ async function assertWatermarkHolds(): Promise<boolean> {
      FROM mark`,
   )
   const { written } = await one<{ written: number }>(
-    us,
+    'us',
     'SELECT count(*)::integer AS written FROM properties WHERE id > 1000 AND title::numeric < $1',
     [xmin],
   )
@@ -116,15 +86,8 @@ async function assertWatermarkHolds(): Promise<boolean> {
 }
 
 test(`${eventCount} distinct events arrive byte for byte, relay and applier killed in mid-stream`, async () => {
-  await waitUntil(
-    async () => (await one<{ n: number }>(eu, 'SELECT count(*)::integer AS n FROM marks')).n > 0,
-    {
-      what: 'the first heartbeat',
-      timeoutMs: 30_000,
-    },
-  )
   const written = writeDistinct(1001, eventCount)
-  const merged = async () => (await content(eu)).count - 1000
+  const merged = async () => (await content('eu')).count - 1000
   let held = 0
   for (const [share, region] of [
     [0.1, 'us'],
@@ -137,8 +100,8 @@ test(`${eventCount} distinct events arrive byte for byte, relay and applier kill
       timeoutMs: 60_000,
     })
     if (await assertWatermarkHolds()) held++
-    await backend(region).kill()
-    await backend(region).start()
+    await system.backend(region).kill()
+    await system.backend(region).start()
   }
   await written
   await waitUntil(async () => (await merged()) === eventCount, {
@@ -149,17 +112,17 @@ test(`${eventCount} distinct events arrive byte for byte, relay and applier kill
   await assertWatermarkHolds()
   await assertEqualContent()
   const { quarantined } = await one<{ quarantined: number }>(
-    eu,
+    'eu',
     'SELECT count(*)::integer AS quarantined FROM quarantine',
   )
   assert.equal(quarantined, 0)
 })
 
 test('an idle slot keeps no WAL', async () => {
-  await us.query('SELECT pg_switch_wal()')
+  await system.databases.us.query('SELECT pg_switch_wal()')
   const confirmed = async () =>
     one<{ behind: number }>(
-      us,
+      'us',
       'SELECT (pg_current_wal_lsn() - confirmed_flush_lsn)::integer AS behind FROM pg_replication_slots',
     )
   await waitUntil(async () => (await confirmed()).behind < 100_000, {
@@ -169,14 +132,16 @@ test('an idle slot keeps no WAL', async () => {
 })
 
 test('a record that is no event is quarantined and blocks nothing', async () => {
-  const publisher = new Publisher({ brokers: stack.kafka.brokers, topic })
+  const publisher = new Publisher({ brokers: system.stack.kafka.brokers, topic })
   const poison = ['not json', '{"schema":99}', '']
   await publisher.send(
     poison.map((text) => ({ partition: 0, key: Buffer.from('1'), value: Buffer.from(text) })),
   )
   await publisher.close()
-  await us.query(`SELECT pg_logical_emit_message(true, 'property-updates', '{"type":"property"}')`)
-  for (const pool of [us, eu]) {
+  await system.databases.us.query(
+    `SELECT pg_logical_emit_message(true, 'property-updates', '{"type":"property"}')`,
+  )
+  for (const pool of Object.values(system.databases)) {
     await waitUntil(
       async () => {
         const { rows } = await pool.query<{ payload: Buffer }>('SELECT payload FROM quarantine')
@@ -186,22 +151,22 @@ test('a record that is no event is quarantined and blocks nothing', async () => 
     )
   }
   await writeDistinct(1_000_001, 10)
-  await waitUntil(async () => (await content(eu)).hash === (await content(us)).hash, {
+  await waitUntil(async () => (await content('eu')).hash === (await content('us')).hash, {
     what: 'later events to be merged',
     timeoutMs: 10_000,
   })
 })
 
 test('a topic that is made anew is read from its start, and the lag says gap', async () => {
-  const lag = async (region: string) => {
-    const response = await fetch(`${backend(region).url}/replication-lag`)
+  const lag = async (region: RegionName) => {
+    const response = await fetch(`${system.backend(region).url}/replication-lag`)
     return (await response.json()) as {
       lag_seconds: number | null
       sources: Record<string, { gap: string | null }>
     }
   }
   assert.equal((await lag('eu')).sources['us']?.gap, null)
-  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [stack.kafka.brokers] })
+  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [system.stack.kafka.brokers] })
   await admin.deleteTopics({ topics: [topic] })
   await admin.close()
   await waitUntil(async () => (await lag('eu')).sources['us']?.gap !== null, {
@@ -211,8 +176,8 @@ test('a topic that is made anew is read from its start, and the lag says gap', a
   await writeDistinct(2_000_001, 10)
   await waitUntil(
     async () =>
-      (await one<{ n: number }>(eu, 'SELECT count(*)::integer AS n FROM properties WHERE id > 2000000')).n ===
-      10,
+      (await one<{ n: number }>('eu', 'SELECT count(*)::integer AS n FROM properties WHERE id > 2000000'))
+        .n === 10,
     {
       what: 'events of the new topic',
       timeoutMs: 30_000,
@@ -226,17 +191,17 @@ test('a topic that is made anew is read from its start, and the lag says gap', a
 
 test('a region whose slot is lost says so and accepts no writes', async () => {
   const ready = async () => {
-    const response = await fetch(`${backend('us').url}/ready`)
+    const response = await fetch(`${system.backend('us').url}/ready`)
     return { status: response.status, body: (await response.json()) as { code?: string } }
   }
   assert.equal((await ready()).status, 200)
   await waitUntil(
     async () => {
-      const { rows } = await us.query<{ dropped: boolean }>(
+      const { rows } = await system.databases.us.query<{ dropped: boolean }>(
         `SELECT slot_name, active_pid, pg_terminate_backend(active_pid) AS dropped FROM pg_replication_slots WHERE active`,
       )
       if (rows.length > 0) return false
-      await us.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots')
+      await system.databases.us.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots')
       return true
     },
     { what: 'the slot to be dropped', timeoutMs: 10_000 },

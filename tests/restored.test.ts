@@ -4,50 +4,29 @@
  */
 
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, rename, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import type { Part } from '../local/parts/part.ts'
-import { createStack, type Stack } from '../local/parts/stack.ts'
 import { chownTree, unprivilegedOwner } from '../local/unprivileged.ts'
 import { waitUntil } from '../local/wait.ts'
+import { useSystem } from './support/use-system.ts'
 
-let dir: string
-let stack: Stack
+const system = useSystem({ env: { POSTGRES_FSYNC: 'off' }, backendsPerRegion: 2 })
 
-before(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'meridian-restored-'))
-  stack = await createStack({ dir, env: { POSTGRES_FSYNC: 'off', LOG_LEVEL: 'warn' }, backendsPerRegion: 2 })
-  await stack.start()
-})
-after(async () => {
-  await stack?.stop()
-  await rm(dir, { recursive: true, force: true })
-})
-
-const backends = () => stack.backends['us'] ?? assert.fail()
+const path = '/properties/20'
+const backends = () => system.stack.backends['us'] ?? assert.fail()
 const all = (act: (part: Part) => Promise<void>) => Promise.all(backends().map(act))
 
-async function ask(url: string): Promise<{ status: number; body: Record<string, unknown> }> {
-  const response = await fetch(url)
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
-}
-
 async function write(price: number): Promise<number> {
-  const url = `${backends()[0]?.url}/properties/20`
-  const { body } = await ask(url)
-  const response = await fetch(url, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/json', 'x-request-id': `restored-${price}` },
-    body: JSON.stringify({ price, version: body['version'] }),
-  })
-  await response.text()
-  return response.status
+  const backend = system.backend('us')
+  const { version } = (await system.askBackend(backend, path)).body
+  const requestId = `restored-${price}`
+  const body = { price, version }
+  return (await system.askBackend(backend, path, { method: 'PUT', requestId, body })).status
 }
 
-const versionInEurope = async () =>
-  (await ask(`${stack.backends['eu']?.[0]?.url}/properties/20`)).body['version']
+const versionInEurope = async () => (await system.askBackend(system.backend('eu'), path)).body['version']
 const untilEuropeHas = (version: number) =>
   waitUntil(async () => (await versionInEurope()) === version, {
     what: `version ${version}`,
@@ -56,7 +35,7 @@ const untilEuropeHas = (version: number) =>
 
 /** Runs `work` while nothing of the region runs, its database having ended as `end` ends it. */
 async function whileDown(end: 'stop' | 'kill', work: () => Promise<void>): Promise<void> {
-  const postgres = stack.postgres['us'] ?? assert.fail()
+  const postgres = system.stack.postgres['us'] ?? assert.fail()
   if (end === 'stop') await all((part) => part.stop())
   else await all((part) => part.kill())
   await postgres[end]()
@@ -69,7 +48,7 @@ async function startRefused(): Promise<void> {
   const starts = Promise.allSettled(backends().map((part) => part.start()))
   await waitUntil(
     async () => {
-      const answers = await Promise.allSettled(backends().map(({ url }) => ask(`${url}/ready`)))
+      const answers = await Promise.allSettled(backends().map((part) => system.askBackend(part, '/ready')))
       return answers.every((answer) => {
         if (answer.status === 'rejected') return false
         assert.notEqual(answer.value.status, 200)
@@ -85,8 +64,8 @@ async function startRefused(): Promise<void> {
 
 for (const end of ['stop', 'kill'] as const) {
   test(`a database that was put back to its state at a ${end} never becomes ready, after a restart neither`, async () => {
-    const data = join(dir, 'postgres-us', 'data')
-    const snapshot = join(dir, `snapshot-${end}`)
+    const data = join(system.dir, 'postgres-us', 'data')
+    const snapshot = join(system.dir, `snapshot-${end}`)
     const version = Number(await versionInEurope())
     assert.equal(await write(version), 200)
     await untilEuropeHas(version + 1)
@@ -95,7 +74,7 @@ for (const end of ['stop', 'kill'] as const) {
     await all((part) => part.start())
     for (const price of [version + 1, version + 2]) assert.equal(await write(price), 200)
     await untilEuropeHas(version + 3)
-    const current = join(dir, `current-${end}`)
+    const current = join(system.dir, `current-${end}`)
     await whileDown(end, async () => {
       await rename(data, current)
       await cp(snapshot, data, { recursive: true, preserveTimestamps: true })

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { after, afterEach, before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { audit, readVectors } from '../support/audit.ts'
 import type { History } from '../support/history.ts'
@@ -10,7 +10,8 @@ import type { Answer } from '../support/http.ts'
 import { Load } from '../support/load.ts'
 import { waitForEqualRegions } from '../support/regions.ts'
 import { loadSeconds } from '../support/settings.ts'
-import { regionNames, startSystem, type RegionName, type System } from '../support/system.ts'
+import { regionNames, type RegionName } from '../support/system.ts'
+import { useSystem } from '../support/use-system.ts'
 
 /** How long after the last write the regions may differ. */
 const convergenceMaxMs = 2_000
@@ -30,15 +31,7 @@ const idsOf = {
   deleted: idsFrom(601, 10),
 }
 
-let system: System
-let failed = false
-before(async () => {
-  system = await startSystem()
-})
-afterEach((t) => {
-  failed ||= 'passed' in t && !t.passed
-})
-after(() => system.stop(failed))
+const system = useSystem()
 
 type Conflict = {
   id: string

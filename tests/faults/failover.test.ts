@@ -1,12 +1,12 @@
 /** A region loses its only backend under load: the other one answers, no request fails, and the traffic comes back. */
 
 import assert from 'node:assert/strict'
-import { after, afterEach, before, test } from 'node:test'
+import { test } from 'node:test'
 import { waitUntil } from '../../local/wait.ts'
 import type { AcknowledgedWrite } from '../support/history.ts'
 import type { Load } from '../support/load.ts'
-import { startSystem, type System } from '../support/system.ts'
 import { assertNoFailures, underLoad } from '../support/trial.ts'
+import { useSystem } from '../support/use-system.ts'
 
 const convergenceMaxMs = 15_000
 /** Writes seen after a change, before the next: enough to have met every connection and worker of NGINX. */
@@ -20,15 +20,7 @@ const clients = { us: 8, eu: 4 }
 /** Well below what two cores can do: a request that is late is late because of the fault. */
 const writesPerSecond = 150
 
-let system: System
-let failed = false
-before(async () => {
-  system = await startSystem()
-})
-afterEach((t) => {
-  failed ||= 'passed' in t && !t.passed
-})
-after(() => system.stop(failed))
+const system = useSystem()
 
 const isHome = ({ write, failover, servedBy }: AcknowledgedWrite): boolean =>
   write.region === 'us' && !failover && servedBy === 'us'

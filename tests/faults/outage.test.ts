@@ -1,12 +1,13 @@
 /** Kafka, databases and backends are killed or frozen under load: nothing acknowledged is lost, nothing doubled. */
 
 import assert from 'node:assert/strict'
-import { after, afterEach, before, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitUntil } from '../../local/wait.ts'
 import { outageSeconds } from '../support/settings.ts'
-import { regionNames, startSystem, type RegionName, type System } from '../support/system.ts'
+import { regionNames, type RegionName } from '../support/system.ts'
 import { assertNoFailures, underLoad } from '../support/trial.ts'
+import { useSystem } from '../support/use-system.ts'
 
 /** Kafka serves 9 s after a kill (measured); then everything that has waited for it is published and merged. */
 const afterKafkaMaxMs = 60_000
@@ -21,15 +22,7 @@ const backendKills = 3
 const idsFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 const load = { clients: { us: 6, eu: 6 }, writesPerSecond: 300 }
 
-let system: System
-let failed = false
-before(async () => {
-  system = await startSystem()
-})
-afterEach((t) => {
-  failed ||= 'passed' in t && !t.passed
-})
-after(() => system.stop(failed))
+const system = useSystem()
 
 async function lagOf(region: RegionName): Promise<number | null> {
   const { status, body } = await system.askBackend(system.backend(region), `/${region}/replication-lag`)

@@ -7,12 +7,12 @@
  */
 
 import assert from 'node:assert/strict'
-import { after, afterEach, before, test } from 'node:test'
+import { test } from 'node:test'
 import { memoryMb } from '../../local/process-table.ts'
 import { waitUntil } from '../../local/wait.ts'
 import { offer, quantile, type Offer, type Offered } from '../support/offer.ts'
 import { overloadSeconds } from '../support/settings.ts'
-import { startSystem, type System } from '../support/system.ts'
+import { useSystem } from '../support/use-system.ts'
 
 /** The contract's bound on every answer. */
 const answerMaxMs = 700
@@ -33,15 +33,7 @@ const memoryMaxMb = 512
 const memoryIntervalMs = 250
 const properties = 1_000
 
-let system: System
-let failed = false
-before(async () => {
-  system = await startSystem()
-})
-afterEach((t) => {
-  failed ||= 'passed' in t && !t.passed
-})
-after(() => system.stop(failed))
+const system = useSystem()
 
 const perSecond = ({ acknowledged }: Offered, seconds: number): number => acknowledged.length / seconds
 

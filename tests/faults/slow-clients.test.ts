@@ -5,12 +5,12 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { after, afterEach, before, suite, test, type TestContext } from 'node:test'
+import { suite, test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { memoryMb } from '../../local/process-table.ts'
 import { waitUntil } from '../../local/wait.ts'
 import { RawConnection } from '../support/raw-connections.ts'
-import { startSystem, type System } from '../support/system.ts'
+import { useSystem } from '../support/use-system.ts'
 
 /** The contract's bound on every answer. */
 const answerMaxMs = 700
@@ -38,15 +38,7 @@ function openFilesMax(): number {
   return limit === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(limit)
 }
 
-let system: System
-let failed = false
-before(async () => {
-  system = await startSystem()
-})
-afterEach((t) => {
-  failed ||= 'passed' in t && !t.passed
-})
-after(() => system.stop(failed))
+const system = useSystem()
 
 const backendUrl = (): string => system.backend('us').url
 const nginxUrl = (): string => system.stack.url

@@ -1,10 +1,10 @@
 /** Two backends in each region: what one of them did for the region, the other does when it is gone. */
 
 import assert from 'node:assert/strict'
-import { after, afterEach, before, test } from 'node:test'
+import { test } from 'node:test'
 import { waitForRole } from '../support/roles.ts'
-import { startSystem, type System } from '../support/system.ts'
 import { assertNoFailures, underLoad } from '../support/trial.ts'
+import { useSystem } from '../support/use-system.ts'
 
 const convergenceMaxMs = 15_000
 /** A crash is noticed at once, a freeze by the timeouts of the sessions (3 s the relay's, 5 s the applier's). */
@@ -14,15 +14,7 @@ const startTimeoutMs = 20_000
 const idsFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 const load = { clients: { us: 8, eu: 4 }, writesPerSecond: 150, convergenceMaxMs }
 
-let system: System
-let failed = false
-before(async () => {
-  system = await startSystem({ backendsPerRegion: 2 })
-})
-afterEach((t) => {
-  failed ||= 'passed' in t && !t.passed
-})
-after(() => system.stop(failed))
+const system = useSystem({ backendsPerRegion: 2 })
 
 const us = () => [system.backend('us', 0), system.backend('us', 1)] as const
 

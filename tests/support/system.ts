@@ -1,4 +1,4 @@
-/** The whole system for one test file: started in a temporary folder on free ports, gone afterwards in any case. */
+/** The whole system for a test: started in a temporary folder on free ports, gone afterwards in any case. */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -20,6 +20,8 @@ export const databaseSettings = { max: 2, connectionTimeoutMillis: 5_000, statem
 
 export type System = {
   readonly stack: Stack
+  /** State of all parts, one folder each. */
+  readonly dir: string
   /** Directly at each region's database. */
   readonly databases: Readonly<Record<RegionName, pg.Pool>>
   /** A request through NGINX. */
@@ -33,6 +35,8 @@ export type System = {
 
 export type SystemOptions = {
   readonly backendsPerRegion?: number
+  /** Settings as in `.env`. */
+  readonly env?: Readonly<Record<string, string>>
   /** What has to be done with the parts before the whole is started. */
   readonly prepare?: (stack: Stack) => Promise<void>
   /** Puts something into the way of backends: returns the port that leads to the link's. */
@@ -42,14 +46,15 @@ export type SystemOptions = {
 /** Resolves when everything serves and each region has heard of the other. */
 export async function startSystem({
   backendsPerRegion = 1,
+  env,
   prepare,
   through,
 }: SystemOptions = {}): Promise<System> {
-  const dir = await mkdtemp(join(tmpdir(), 'meridian-faults-'))
+  const dir = await mkdtemp(join(tmpdir(), 'meridian-system-'))
   const stack = await createStack({
     dir,
     backendsPerRegion,
-    env: { LOG_LEVEL: 'warn' },
+    env: { LOG_LEVEL: 'warn', ...env },
     ...(through && { through }),
   })
   const http = new HttpClient()
@@ -76,6 +81,7 @@ export async function startSystem({
   }
   const system: System = {
     stack,
+    dir,
     databases: { us: databaseOf('us'), eu: databaseOf('eu') },
     ask: (path, request) => http.send(stack.url + path, request),
     askBackend: (backend, path, request) => http.send(backend.url + path, request),
