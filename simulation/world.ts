@@ -13,18 +13,7 @@ import { Random } from './random.ts'
 import { Scheduler } from './scheduler.ts'
 import { Sessions } from './session.ts'
 import { silent, type Trace } from './trace.ts'
-import type { Fields } from '../backend/src/domain/fields.ts'
-import type { PropertyState } from '../backend/src/domain/property.ts'
-
-const seedFields: Fields = {
-  price: 100_000,
-  bedrooms: 2,
-  bathrooms: 1.5,
-  title: 'Seed',
-  description: 'A seed.',
-  status: 'active',
-  deleted: false,
-}
+import { seedState } from '../backend/src/testing/arbitraries.ts'
 
 export interface Region {
   readonly name: string
@@ -59,14 +48,7 @@ export class World {
 
   #makeRegion(name: string): Region {
     const { scheduler } = this
-    const seeds = Array.from({ length: this.plan.properties }, (_, index): PropertyState => ({
-      id: index + 1,
-      region_origin: 'us',
-      fields: seedFields,
-      vector: {},
-      stamps: {},
-      extra: {},
-    }))
+    const seeds = Array.from({ length: this.plan.properties }, (_, index) => seedState(index + 1))
     const database = new SimulatedDatabase({
       region: name,
       skew: this.plan.skews[name] ?? 0,

@@ -1,4 +1,4 @@
-/** Generators of domain values for property-based tests. Small ranges, so that collisions are frequent. */
+/** The seed of tests, and generators of domain values. Small ranges, so that collisions are frequent. */
 
 import fc from 'fast-check'
 import type { ConflictRecord } from '../domain/conflict.ts'

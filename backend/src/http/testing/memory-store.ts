@@ -6,21 +6,11 @@
 
 import type { Acceptance } from '../../domain/claim.ts'
 import type { ConflictRecord } from '../../domain/conflict.ts'
-import { fieldNames, type Fields } from '../../domain/fields.ts'
 import { viewOf, type PropertyState, type PropertyView } from '../../domain/property.ts'
-import { seedStamp, seedTime } from '../../domain/stamp.ts'
+import { seedTime } from '../../domain/stamp.ts'
 import { acceptedStatus, decideWrite, type WriteOutcome, type WriteRequest } from '../../domain/write.ts'
+import { seedState } from '../../testing/arbitraries.ts'
 import type { PropertyStore } from '../store.ts'
-
-const seedFields: Fields = {
-  price: 1_000_000,
-  bedrooms: 3,
-  bathrooms: 1.5,
-  title: 'Loft by the river',
-  description: 'Bright, quiet, close to the station.',
-  status: 'active',
-  deleted: false,
-}
 
 export class MemoryStore implements PropertyStore {
   readonly actor: string
@@ -35,8 +25,8 @@ export class MemoryStore implements PropertyStore {
   constructor({ actor = 'us.test', properties = 10 }: { actor?: string; properties?: number } = {}) {
     this.actor = actor
     for (let id = 1; id <= properties; id += 1) {
-      const stamps = Object.fromEntries(fieldNames.map((name) => [name, seedStamp]))
-      this.states.set(id, { id, region_origin: 'us', fields: seedFields, vector: {}, stamps, extra: {} })
+      const seed = seedState(id)
+      this.states.set(id, { ...seed, fields: { ...seed.fields, title: 'Loft by the river' } })
     }
   }
 
