@@ -1,18 +1,12 @@
 /** Load from pgbench: what PostgreSQL does with the same write when nothing stands before it. */
 
-import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { findTool } from '../tools.ts'
+import { runTool, threadsFor, wholeSeconds } from '../tools.ts'
 import { constants, refusalStatement, writeStatement } from './statement.ts'
 
-const execute = promisify(execFile)
-const threads = 2
 /** Not counted: every client prepares its statements then, and PostgreSQL plans them a few times. */
 const firstSeconds = 1
-const endTimeoutMs = 60_000
-const outputBytesMax = 10_000_000
 
 export type PgbenchOptions = {
   readonly dir: string
@@ -74,22 +68,18 @@ async function run(
   script: string,
   variables: Readonly<Record<string, number>>,
 ): Promise<PgbenchResult> {
-  const pgbench = await findTool('pgbench')
   const file = join(dir, `pgbench-${++runs}.sql`)
   await writeFile(file, script)
   const defined = Object.entries({ ...constants(actor), first, clients, ...variables })
-  const length =
-    'seconds' in until
-      ? ['-T', Math.max(1, Math.round(until.seconds)) + firstSeconds]
-      : ['-t', until.perClient]
-  const jobs = Math.min(threads, clients)
-  const options = ['-n', '-P', 1, '-M', 'prepared', '-c', clients, '-j', jobs, ...length, '-f', file]
+  const seconds = 'seconds' in until ? wholeSeconds(until.seconds) + firstSeconds : undefined
+  const length = 'perClient' in until ? ['-t', until.perClient] : ['-T', seconds ?? 0]
+  const counts = ['-c', clients, '-j', threadsFor(clients), ...length]
   const definitions = defined.flatMap(([name, value]) => ['-D', `${name}=${value}`])
-  const { stdout, stderr } = await execute(pgbench, [...options.map(String), ...definitions, databaseUrl], {
-    env: { PATH: process.env['PATH'], LANG: 'C.UTF-8' },
-    ...('seconds' in until && { timeout: until.seconds * 1_000 + endTimeoutMs }),
-    maxBuffer: outputBytesMax,
-  })
+  const { stdout, stderr } = await runTool(
+    'pgbench',
+    ['-n', '-P', 1, '-M', 'prepared', ...counts, '-f', file, ...definitions, databaseUrl],
+    { env: { PATH: process.env['PATH'], LANG: 'C.UTF-8' }, seconds },
+  )
   if (/aborted|error/i.test(stderr)) throw new Error(`pgbench failed:\n${stderr}`)
   return parsePgbench(stdout, stderr)
 }

@@ -1,18 +1,12 @@
 /** Load from wrk: a process of its own that costs a small part of what the backend does. */
 
-import { execFile } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { findTool } from '../tools.ts'
+import { runTool, threadsFor, wholeSeconds } from '../tools.ts'
 
-const execute = promisify(execFile)
-const threadsMax = 2
 /** Requests that may be refused because the machine is overloaded; more, and the figure says nothing. */
 export const failedShareMax = 0.05
-const endTimeoutMs = 30_000
-const outputBytesMax = 1_000_000
 
 export type WrkOptions = {
   /** Folder for what goes in and out of wrk. */
@@ -111,19 +105,16 @@ async function run(
   { dir, url, connections, seconds }: WrkOptions,
   further: Readonly<Record<string, number | string | undefined>>,
 ): Promise<unknown> {
-  const wrk = await findTool('wrk')
-  const threads = Math.min(threadsMax, connections)
+  const threads = threadsFor(connections)
   const name = join(dir, `wrk-${++runs}`)
   const result = `${name}.json`
   const seed = randomInt(2 ** 32)
   const settings = { threads, connections, seed, result: JSON.stringify(result), ...further }
   await writeFile(`${name}.lua`, luaTable(settings))
-  const counts = [`-t${threads}`, `-c${connections}`, `-d${Math.max(1, Math.round(seconds))}s`]
-  await execute(wrk, [...counts, '--latency', '-s', join(import.meta.dirname, script), url], {
-    env: { ...process.env, BENCH_SETTINGS: `${name}.lua` },
-    timeout: seconds * 1_000 + endTimeoutMs,
-    maxBuffer: outputBytesMax,
-  })
+  const counts = [`-t${threads}`, `-c${connections}`, `-d${wholeSeconds(seconds)}s`]
+  const env = { ...process.env, BENCH_SETTINGS: `${name}.lua` }
+  const scripted = ['--latency', '-s', join(import.meta.dirname, script), url]
+  await runTool('wrk', [...counts, ...scripted], { env, seconds })
   return JSON.parse(await readFile(result, 'utf8'))
 }
 
