@@ -1,13 +1,16 @@
 /**
- * What the contract test asks with: a running system, and requests whose answers are checked for what every answer
- * must carry.
+ * What the tests of the HTTP contract ask with: through real NGINX, from outside. BASE_URL names a running system; without
+ * it each file starts a whole one on free ports. No answer may lack what every answer must carry.
+ *
+ * They can be run again and again against a used system: they read before they write, work on properties picked at
+ * random, and no request id comes twice but on purpose: every mutating request is sent twice.
  */
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { RawClient } from '../backend/src/http/testing/raw-client.ts'
-import type { RegionName } from './support/system.ts'
-import { useSystem } from './support/use-system.ts'
+import { RawClient } from '../../backend/src/http/testing/raw-client.ts'
+import type { RegionName } from '../support/system.ts'
+import { useSystem } from '../support/use-system.ts'
 
 export type Json = Record<string, unknown>
 export type Fields = Readonly<Record<string, string>>
