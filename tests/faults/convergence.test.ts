@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { audit, readVectors } from '../support/audit.ts'
 import type { History } from '../support/history.ts'
 import type { Answer } from '../support/http.ts'
-import { Load } from '../support/load.ts'
+import { idsFrom, Load } from '../support/load.ts'
 import { waitForEqualRegions } from '../support/regions.ts'
 import { loadSeconds } from '../support/settings.ts'
 import { regionNames, type RegionName } from '../support/system.ts'
@@ -20,7 +20,6 @@ const afterFreezeMaxMs = 15_000
 const pairs = 40
 
 /** Each test has properties of its own. */
-const idsFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 const idsOf = {
   load: idsFrom(1, 40),
   differentFields: idsFrom(101, pairs),

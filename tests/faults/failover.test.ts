@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { waitUntil } from '../../local/wait.ts'
 import type { AcknowledgedWrite } from '../support/history.ts'
-import type { Load } from '../support/load.ts'
+import { idsFrom, type Load } from '../support/load.ts'
 import { assertNoFailures, underLoad } from '../support/trial.ts'
 import { useSystem } from '../support/use-system.ts'
 
@@ -15,7 +15,6 @@ const phaseTimeoutMs = 20_000
 /** NGINX asks a failed home again after 2–3 s, each of its workers for itself. */
 const homeAgainMaxMs = 15_000
 
-const idsFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 const clients = { us: 8, eu: 4 }
 /** Well below what two cores can do: a request that is late is late because of the fault. */
 const writesPerSecond = 150

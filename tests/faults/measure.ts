@@ -16,9 +16,9 @@ import type { Stack } from '../../local/parts/stack.ts'
 import { memoryMb, processTree } from '../../local/process-table.ts'
 import { audit, readVectors } from '../support/audit.ts'
 import type { AcknowledgedWrite, History } from '../support/history.ts'
-import { Load, type LoadOptions } from '../support/load.ts'
+import { idsFrom, Load, type LoadOptions } from '../support/load.ts'
 import { waitForEqualRegions } from '../support/regions.ts'
-import { waitForRole } from '../support/roles.ts'
+import { oneDoesAll, waitForRoles } from '../support/roles.ts'
 import { startSystem, type System } from '../support/system.ts'
 
 const settleMs = 10_000
@@ -32,7 +32,6 @@ const phaseTimeoutMs = 20_000
 const ways = ['kill -9', 'SIGSTOP'] as const
 type Way = (typeof ways)[number]
 
-const idsFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 const round = (value: number): number => Math.round(value * 10) / 10
 
 function report(figure: string, values: Readonly<Record<string, unknown>>): void {
@@ -174,20 +173,10 @@ async function measureFailover(system: System, how: Way): Promise<void> {
 }
 
 async function measureTakeover(system: System, how: Way): Promise<void> {
-  const [holder, standby] = [system.backend('us', 0), system.backend('us', 1)]
-  await standby.stop()
-  await Promise.all([
-    waitForRole([holder], 'relay', phaseTimeoutMs),
-    waitForRole([holder], 'applier', phaseTimeoutMs),
-  ])
-  await standby.start()
+  const { holder, standby } = await oneDoesAll(system)
   if (how === 'SIGSTOP') holder.pause()
   else await holder.kill()
-  const [relay, applier] = await Promise.all([
-    waitForRole([standby], 'relay', phaseTimeoutMs),
-    waitForRole([standby], 'applier', phaseTimeoutMs),
-  ])
-  report(`takeover, ${how}`, { relayMs: round(relay.ms), applierMs: round(applier.ms) })
+  report(`takeover, ${how}`, await waitForRoles(standby, phaseTimeoutMs))
   if (how === 'SIGSTOP') holder.resume()
   else await holder.start()
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitUntil } from '../../local/wait.ts'
+import { idsFrom } from '../support/load.ts'
 import { outageSeconds } from '../support/settings.ts'
 import { regionNames, type RegionName } from '../support/system.ts'
 import { assertNoFailures, underLoad } from '../support/trial.ts'
@@ -19,7 +20,6 @@ const lagNearZero = 1
 const lagGrowthMin = 0.7
 const backendKills = 3
 
-const idsFrom = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i)
 const load = { clients: { us: 6, eu: 6 }, writesPerSecond: 300 }
 
 const system = useSystem()

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import { freePort } from '../../local/ports.ts'
 import type { RegionName } from '../support/system.ts'
-import { regionNames, startSystem } from '../support/system.ts'
+import { regionNames, revive, startSystem } from '../support/system.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 
 export type Controls = {
@@ -62,10 +62,7 @@ export async function startLocalTarget(backendsPerRegion: number): Promise<Targe
     links,
     async revive() {
       for (const link of links.values()) link.set('open')
-      for (const part of stack.parts) {
-        if (part.pid === undefined) await part.start()
-        else part.resume()
-      }
+      await revive(stack)
     },
     async keepLogs(folder) {
       for (const { name, logFile } of stack.parts) await copyFile(logFile, join(folder, `${name}.log`))

@@ -45,6 +45,10 @@ export type LoadOptions = {
   readonly observe?: (observation: Observation) => void
 }
 
+/** Properties for a load that has them to itself. */
+export const idsFrom = (first: number, count: number): number[] =>
+  Array.from({ length: count }, (_, index) => first + index)
+
 type View = Readonly<{ version: number; etag: string }>
 type PutResult = { acknowledged: View } | { current: View } | undefined
 

@@ -1,16 +1,18 @@
 /** Which backend of a region relays, and which one applies, as their own metrics say. */
 
-import type { Part } from '../../local/parts/part.ts'
 import { waitUntil } from '../../local/wait.ts'
+import type { System } from './system.ts'
 
-export type Role = 'relay' | 'applier'
+type Role = keyof typeof metricOf
+type Backend = ReturnType<System['backend']>
 
 const metricOf = { relay: 'meridian_relay_active', applier: 'meridian_applier_active' } as const
 const metricsTimeoutMs = 1_000
+const restartTimeoutMs = 20_000
 
-async function hasRole(backend: { url: string }, role: Role): Promise<boolean> {
+async function hasRole({ url }: Backend, role: Role): Promise<boolean> {
   try {
-    const answer = await fetch(`${backend.url}/metrics`, { signal: AbortSignal.timeout(metricsTimeoutMs) })
+    const answer = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(metricsTimeoutMs) })
     const text = await answer.text()
     return text.split('\n').some((line) => line.startsWith(`${metricOf[role]}{`) && line.endsWith(' 1'))
   } catch {
@@ -18,22 +20,29 @@ async function hasRole(backend: { url: string }, role: Role): Promise<boolean> {
   }
 }
 
-/** Waits until one of `backends` has the role, and returns it with the time that took. */
-export async function waitForRole<B extends Part & { url: string }>(
-  backends: readonly B[],
-  role: Role,
+/** Waits until the backend relays and applies, and returns how long each of the two took. */
+export async function waitForRoles(
+  backend: Backend,
   timeoutMs: number,
-): Promise<{ backend: B; ms: number }> {
+): Promise<{ relayMs: number; applierMs: number }> {
   const began = performance.now()
-  let found: B | undefined
-  await waitUntil(
-    async () => {
-      const roles = await Promise.all(backends.map((backend) => hasRole(backend, role)))
-      found = backends[roles.indexOf(true)]
-      return found !== undefined
-    },
-    { timeoutMs, intervalMs: 20, what: `${role} in ${backends.map(({ name }) => name).join(' or ')}` },
-  )
-  if (!found) throw new Error('unreachable')
-  return { backend: found, ms: performance.now() - began }
+  const waitFor = async (role: Role): Promise<number> => {
+    await waitUntil(() => hasRole(backend, role), {
+      timeoutMs,
+      intervalMs: 20,
+      what: `${role} in ${backend.name}`,
+    })
+    return Math.round(performance.now() - began)
+  }
+  const [relayMs, applierMs] = await Promise.all([waitFor('relay'), waitFor('applier')])
+  return { relayMs, applierMs }
+}
+
+/** Gives both roles in the US to one of its two backends, by a restart of the other. */
+export async function oneDoesAll(system: System): Promise<{ holder: Backend; standby: Backend }> {
+  const [holder, standby] = [system.backend('us', 0), system.backend('us', 1)]
+  await standby.stop()
+  await waitForRoles(holder, restartTimeoutMs)
+  await standby.start()
+  return { holder, standby }
 }

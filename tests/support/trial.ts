@@ -11,7 +11,7 @@ import { audit, readVectors, type Audit } from './audit.ts'
 import type { History } from './history.ts'
 import { Load, type LoadOptions } from './load.ts'
 import { waitForEqualRegions } from './regions.ts'
-import type { System } from './system.ts'
+import { revive, type System } from './system.ts'
 
 export type TrialOptions = Omit<LoadOptions, 'url'> & {
   /** How long after the last write the regions may differ. */
@@ -38,7 +38,7 @@ export async function underLoad(
     await fault(load)
   } finally {
     history = await load.stop()
-    await revive(system)
+    await revive(system.stack)
   }
   const convergedMs = await waitForEqualRegions(system, {
     since: history.lastAt,
@@ -53,14 +53,6 @@ export async function underLoad(
   )
   assert.deepEqual(problems, [])
   return { history, audit: result, convergedMs }
-}
-
-/** Makes everything run again, so that a test which failed in the middle of its fault leaves nothing to the next one. */
-async function revive({ stack }: System): Promise<void> {
-  for (const part of stack.parts) {
-    if (part.pid === undefined) await part.start()
-    else part.resume()
-  }
 }
 
 /** That no request of the load has failed, not even one whose repetition succeeded. */
