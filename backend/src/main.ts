@@ -4,13 +4,10 @@ import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
 import { startApp } from './app.ts'
 import { readConfig, type Config } from './config.ts'
+import { LogOutput } from './runtime/log-output.ts'
 
 /** Longest orderly stop, ms; longer than a drain, shorter than a container's grace. */
 const stopTimeoutMs = 9500
-
-/** Log lines are written together: at so many bytes, or after so long, ms. */
-const logBytes = 4096
-const logFlushMs = 100
 
 function configOrExit(): Config {
   try {
@@ -22,7 +19,7 @@ function configOrExit(): Config {
 }
 
 const config = configOrExit()
-const output = pino.destination({ minLength: logBytes, periodicFlush: logFlushMs })
+const output = new LogOutput(pino.destination({ sync: false }))
 process.on('exit', () => output.flushSync())
 const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } }, output)
 const app = await startApp(config, log)
