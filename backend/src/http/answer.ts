@@ -7,24 +7,22 @@
 
 import type { Response } from 'express'
 import { problemBody, problemContentType, problemTable, type Problem } from './problems.ts'
-import { contextOf } from './request-context.ts'
+import { contextOf, type Headers } from './request-context.ts'
 
 /** Seconds after which a client should try again; NGINX asks the other region at once. */
 export const retryAfterSeconds = '1'
-
-type Headers = Readonly<Record<string, string>>
 
 export function sendJson(response: Response, status: number, body: object, headers: Headers = {}): void {
   send(response, status, 'application/json; charset=utf-8', body, headers)
 }
 
 export function sendNoContent(response: Response, headers: Headers): void {
-  response.writeHead(204, headers).end()
+  response.writeHead(204, { ...contextOf(response).headers, ...headers }).end()
 }
 
 export function sendNotModified(response: Response, headers: Headers): void {
   contextOf(response).outcome = 'not_modified'
-  response.writeHead(304, headers).end()
+  response.writeHead(304, { ...contextOf(response).headers, ...headers }).end()
 }
 
 export function sendProblem(response: Response, problem: Problem): void {
@@ -35,7 +33,22 @@ export function sendProblem(response: Response, problem: Problem): void {
 }
 
 function send(response: Response, status: number, contentType: string, body: object, headers: Headers): void {
-  const text = JSON.stringify(body)
-  const length = Buffer.byteLength(text)
-  response.writeHead(status, { 'Content-Type': contentType, 'Content-Length': length, ...headers }).end(text)
+  sendText(response, status, contentType, JSON.stringify(body), headers)
+}
+
+/** Headers are given to Node all at once: set one by one before, they cost it several times as much. */
+export function sendText(
+  response: Response,
+  status: number,
+  contentType: string,
+  text: string,
+  headers: Headers = {},
+): void {
+  const all = {
+    ...contextOf(response).headers,
+    'Content-Type': contentType,
+    'Content-Length': Buffer.byteLength(text),
+    ...headers,
+  }
+  response.writeHead(status, all).end(text)
 }

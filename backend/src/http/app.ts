@@ -25,8 +25,7 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
   app.enable('case sensitive routing')
 
   app.use(requestLog(dependencies))
-  app.use(requireHost)
-  app.use(boundHeaders)
+  app.use(checkHeaders)
   const router = regionRouter(dependencies)
   for (const region of dependencies.regions) app.use(`/${region}`, router)
   app.use(router)
@@ -36,21 +35,19 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
   return refuseEarly(app, dependencies)
 }
 
-/** RFC 9110, 7.2. Here and not in Node's server, which would answer without a body. */
-const requireHost: RequestHandler = (request, response, next) => {
-  if (request.headers.host !== undefined || request.httpVersion !== '1.1') return next()
-  sendProblem(response, { code: 'invalid_header', detail: 'A Host header is required.' })
-}
-
 /** More header lines than clients and proxies have a reason to send; every line is looked at in several places. */
 const headerLinesMax = 100
 
-const boundHeaders: RequestHandler = (request, response, next) => {
-  if (request.rawHeaders.length <= 2 * headerLinesMax) return next()
-  sendProblem(response, {
-    code: 'headers_too_large',
-    detail: `There are more than ${headerLinesMax} headers.`,
-  })
+/** RFC 9110, 7.2 requires a Host. Here and not in Node's server, which would answer without a body. */
+const checkHeaders: RequestHandler = ({ headers, httpVersion, rawHeaders }, response, next) => {
+  if (headers.host === undefined && httpVersion === '1.1') {
+    return sendProblem(response, { code: 'invalid_header', detail: 'A Host header is required.' })
+  }
+  if (rawHeaders.length > 2 * headerLinesMax) {
+    const detail = `There are more than ${headerLinesMax} headers.`
+    return sendProblem(response, { code: 'headers_too_large', detail })
+  }
+  next()
 }
 
 function unknownPath(regions: readonly string[]): RequestHandler {

@@ -1,5 +1,5 @@
 /**
- * The first middleware: headers that every answer carries, one log line and one observation per request.
+ * The first middleware: what every answer to a request carries, one log line and one observation per request.
  *
  * Invariant: a request is logged once, when its answer is written or its connection is gone, and never with its body
  * or query: both can hold what does not belong in a log.
@@ -16,7 +16,7 @@ export function requestLog(dependencies: LogDependencies): RequestHandler {
   return (request, response, next) => {
     const startedAt = dependencies.now()
     prepare(request, response, dependencies)
-    response.once('close', () => {
+    response.on('close', () => {
       logRequest(request, response, (dependencies.now() - startedAt) / 1000, dependencies)
     })
     next()
@@ -28,11 +28,14 @@ function prepare(request: Request, response: Response, { region, regions }: LogD
   const requestedRegion = regions.find((known) => known === prefix)
   const header = request.headers['x-request-id']
   const requestId = isRequestId(header) ? header : undefined
-  setContext(response, { requestedRegion, requestId, route: unmatchedRoute, outcome: 'ok', probe: false })
-  response.setHeader('X-Served-By', region)
-  response.setHeader('X-Failover', String(isFailover(requestedRegion, region)))
-  response.setHeader('Cache-Control', 'no-store')
-  if (requestId !== undefined) response.setHeader('X-Request-ID', requestId)
+  const headers = {
+    'X-Served-By': region,
+    'X-Failover': String(isFailover(requestedRegion, region)),
+    'Cache-Control': 'no-store',
+    ...(requestId !== undefined && { 'X-Request-ID': requestId }),
+  }
+  const context = { requestedRegion, requestId, headers, route: unmatchedRoute, outcome: 'ok', probe: false }
+  setContext(response, context)
 }
 
 const isFailover = (requested: string | undefined, region: string): boolean =>

@@ -6,7 +6,7 @@
  */
 
 import { Router, type Request, type Response } from 'express'
-import { sendJson, sendProblem } from './answer.ts'
+import { sendJson, sendProblem, sendText } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { parseId } from './headers.ts'
 import { deleteProperty, getProperty, noSuchProperty, putProperty } from './properties.ts'
@@ -31,11 +31,8 @@ interface Route {
   readonly probe?: true
 }
 
+/** Express tries them one after the other: the one that is asked most comes first. */
 const routes: readonly Route[] = [
-  { path: '/health', get: getHealth, probe: true },
-  { path: '/ready', get: getReady, probe: true },
-  { path: '/replication-lag', get: getLag },
-  { path: '/conflicts', get: getConflicts, data: true },
   {
     path: '/properties/:id',
     get: ({ store }, request, response) => getProperty(store, request, response),
@@ -43,6 +40,10 @@ const routes: readonly Route[] = [
     delete: ({ store }, request, response) => deleteProperty(store, request, response),
     data: true,
   },
+  { path: '/health', get: getHealth, probe: true },
+  { path: '/ready', get: getReady, probe: true },
+  { path: '/replication-lag', get: getLag },
+  { path: '/conflicts', get: getConflicts, data: true },
   { path: '/properties/:id/conflicts', get: getConflictsOf, data: true },
 ]
 
@@ -61,29 +62,24 @@ export function localRouter(dependencies: HttpDependencies): Router {
 
 function routerOf(table: readonly Route[], dependencies: HttpDependencies): Router {
   const router = Router(exact)
-  for (const route of table) {
-    router.all(route.path, (request, response) => serve(route, dependencies, request, response))
-  }
+  for (const route of table) router.all(route.path, handlerOf(route, dependencies))
   return router
 }
 
-async function serve(
-  route: Route,
-  dependencies: HttpDependencies,
-  request: Request,
-  response: Response,
-): Promise<void> {
-  const context = contextOf(response)
-  context.route = route.path
-  context.probe = route.probe ?? false
+function handlerOf(route: Route, dependencies: HttpDependencies) {
   const handlers = handlersOf(route)
-  const handler = handlers.get(request.method)
-  if (!handler) return sendProblem(response, wrongMethod([...handlers.keys()]))
-  if (route.data) {
-    const readiness = dependencies.readiness()
-    if (!readiness.ready) return sendProblem(response, readiness)
+  return (request: Request, response: Response): Promise<void> | void => {
+    const context = contextOf(response)
+    context.route = route.path
+    context.probe = route.probe ?? false
+    const handler = handlers.get(request.method)
+    if (!handler) return sendProblem(response, wrongMethod([...handlers.keys()]))
+    if (route.data) {
+      const readiness = dependencies.readiness()
+      if (!readiness.ready) return sendProblem(response, readiness)
+    }
+    return handler(dependencies, request, response)
   }
-  await handler(dependencies, request, response)
 }
 
 function handlersOf({ get, put, delete: remove }: Route): ReadonlyMap<string, Handler> {
@@ -151,7 +147,5 @@ async function getConflictsOf(
 }
 
 async function getMetrics({ metrics }: HttpDependencies, _: Request, response: Response): Promise<void> {
-  const text = await metrics.text()
-  const headers = { 'Content-Type': metrics.contentType, 'Content-Length': Buffer.byteLength(text) }
-  response.writeHead(200, headers).end(text)
+  sendText(response, 200, metrics.contentType, await metrics.text())
 }
