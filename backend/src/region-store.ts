@@ -33,10 +33,10 @@ export interface RegionStoreOptions {
 
 export function createRegionStore({ pool, actor, now, observeBatch }: RegionStoreOptions): PropertyStore {
   const admission = new Admission(now)
-  const admit = <T>(work: () => Promise<T>): Promise<T> => {
+  const admit = async <T>(work: () => Promise<T>): Promise<T> => {
     const { refusal } = admission
     if (refusal) throw new UnavailableError(refusal, storeRefusals[refusal])
-    return admission.run(() => orUnavailable(work))
+    return await admission.run(() => orUnavailable(work))
   }
   const writes = new GroupCommit({
     commit: async (batch) => {
@@ -57,19 +57,20 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
   })
   return {
     refusal: () => admission.refusal,
-    read: async (id) => admit(() => reads.read(id)),
-    write: async (request) => admit(() => writes.submit(request)),
-    openConflicts: async (limit) => admit(() => readOpenConflicts(pool, limit)),
-    conflictsOf: async (id) => admit(() => readConflictsOf(pool, id)),
+    read: (id) => admit(() => reads.read(id)),
+    write: (request) => admit(() => writes.submit(request)),
+    openConflicts: (limit) => admit(() => readOpenConflicts(pool, limit)),
+    conflictsOf: (id) => admit(() => readConflictsOf(pool, id)),
   }
 }
 
 /** Turns every failure of the database into an `UnavailableError`, and an answer that takes too long as well. */
 export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(`no answer within ${answerMaxMs} ms`)), answerMaxMs)
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  const timer = setTimeout(() => reject(new Error(`no answer within ${answerMaxMs} ms`)), answerMaxMs)
   try {
-    return await Promise.race([work(), late.promise])
+    work().then(resolve, reject)
+    return await promise
   } catch (error) {
     if (error instanceof UnavailableError) throw error
     const detail = 'The database of this region does not answer in time.'
