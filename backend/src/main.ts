@@ -9,6 +9,9 @@ import { LogOutput } from './runtime/log-output.ts'
 /** Longest orderly stop, ms; longer than a drain, shorter than a container's grace. */
 const stopTimeoutMs = 9500
 
+/** Log text that waits for a reader which is too slow, in characters; what comes beyond is lost. */
+const logWaitingMax = 4_000_000
+
 function configOrExit(): Config {
   try {
     return readConfig(process.env)
@@ -19,7 +22,7 @@ function configOrExit(): Config {
 }
 
 const config = configOrExit()
-const output = new LogOutput(pino.destination({ sync: false }))
+const output = new LogOutput(pino.destination({ sync: false, maxLength: logWaitingMax }))
 process.on('exit', () => output.flushSync())
 const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } }, output)
 const app = await startApp(config, log)

@@ -16,8 +16,8 @@ import { pgbenchClients } from './put.ts'
 
 const backlogs = { quick: 20_000, full: 200_000, long: 200_000 } as const
 const arrivalTimeoutMs = 300_000
-/** Asking costs a few ms. */
-const arrivalIntervalMs = 200
+/** Asking reads all properties, which takes the database some 10 to 40 ms. */
+const arrivalIntervalMs = 500
 
 type Backlog = { readonly events: number; readonly properties: number }
 
