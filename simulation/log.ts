@@ -196,6 +196,10 @@ class SimulatedReader implements EventReader {
     this.#filled.raise()
   }
 
+  get queued(): number {
+    return this.#queue.length
+  }
+
   async take(max: number): Promise<readonly IncomingRecord[]> {
     while (this.#queue.length === 0) {
       if (this.#failure) throw this.#failure

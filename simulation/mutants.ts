@@ -233,8 +233,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'records of another actor are taken for own ones',
     file: 'replication/decode.ts',
-    search: 'if (actor === ownActor) continue',
-    replace: 'if (actor !== undefined && actor !== ownActor) continue',
+    search: 'if (record.actor === ownActor) return',
+    replace: 'if (record.actor !== undefined && record.actor !== ownActor) return',
     caughtBy: simulation,
   },
   {

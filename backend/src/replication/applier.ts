@@ -12,7 +12,7 @@ import { everyActor } from '../postgres/gaps.ts'
 import type { IncomingRecord } from '../kafka/reader.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import { aborted, type Service, type Sleep } from '../runtime/service.ts'
-import { BatchMerger } from './batch-merger.ts'
+import { BatchMerger, type PreparedBatch } from './batch-merger.ts'
 import { BatchSize } from './batch-size.ts'
 import { findGaps } from './find-gaps.ts'
 import type { EventLog, EventReader, MergeSession } from './ports.ts'
@@ -104,17 +104,28 @@ export class Applier implements Service {
     positions: Map<number, bigint>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { now } = this.#options
     const size = new BatchSize()
     const ended = aborted(signal).then(() => reader.close())
+    let merging = Promise.resolve()
     while (!signal.aborted) {
+      // A batch that is not full yet waits for the one before, as it grows meanwhile.
+      if (reader.queued < size.max) await merging
       const records = await this.#takeWithPings(session, reader, size.max)
       if (records.length === 0) continue
-      const beganAt = now()
-      await merger.merge(records, positions)
-      size.learn(records.length, now() - beganAt)
+      const batch = await merger.prepare(records, positions)
+      await merging
+      merging = this.#merge(merger, batch, size)
+      merging.catch(() => {}) // the next turn throws it
     }
+    await merging
     await ended
+  }
+
+  async #merge(merger: BatchMerger, batch: PreparedBatch, size: BatchSize): Promise<void> {
+    const { now } = this.#options
+    const beganAt = now()
+    await merger.merge(batch)
+    size.learn(batch.records.length, now() - beganAt)
   }
 
   /** Waits for records; the session must not look idle meanwhile. */

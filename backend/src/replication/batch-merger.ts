@@ -4,6 +4,10 @@
  * Invariant: rows, claims, conflict records, marks and offsets of a batch commit in one transaction, whose first
  * statement compares the offsets with where this applier left them. So every event takes effect together with its
  * offset, or not at all. A record that cannot be merged goes to the quarantine and never blocks.
+ *
+ * What needs no database, decoding and folding, is a step of its own, so that on a backlog the next batch is prepared
+ * while the database merges the one before. Where it begins is known by then: a merge ends where its batch ends, or
+ * the applier ends.
  */
 
 import type { Logger } from 'pino'
@@ -15,9 +19,10 @@ import { everyActor } from '../postgres/gaps.ts'
 import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
 import type { QuarantinedRecord } from '../postgres/quarantine-record.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import { decodeBatch } from './decode.ts'
+import type { Sleep } from '../runtime/service.ts'
+import { decodeRecord, sortBatch, type DecodedBatch, type DecodedRecord } from './decode.ts'
 import { findRestored } from './find-restored.ts'
-import { foldEvents } from './fold.ts'
+import { foldEvents, type FoldedBatch } from './fold.ts'
 import { mergeBatch, type MergeCounts } from './merge-batch.ts'
 import type { MergeSession, MergeTransaction } from './ports.ts'
 
@@ -25,7 +30,18 @@ export interface BatchMergerOptions {
   readonly actor: string
   readonly metrics: Metrics
   readonly logger: Logger
+  readonly sleep: Sleep
   readonly onRestored: (detail: string) => void
+}
+
+/** Records that are decoded at a time; between two such runs the process answers requests and the database. */
+const decodeMax = 250
+
+/** A batch that is ready for its transaction. */
+export interface PreparedBatch {
+  readonly records: readonly IncomingRecord[]
+  readonly decoded: DecodedBatch
+  readonly folded: FoldedBatch
 }
 
 /** Merges batches on one session; keeps in memory what the session has read of its sources. */
@@ -67,14 +83,31 @@ export class BatchMerger {
     })
   }
 
-  /** Merges a batch and moves `positions`; record by record if the database refuses the batch for its content. */
-  async merge(records: readonly IncomingRecord[], positions: Map<number, bigint>): Promise<void> {
+  /** Decodes and folds a batch that continues from `positions`, and moves them to where it ends. */
+  async prepare(records: readonly IncomingRecord[], positions: Map<number, bigint>): Promise<PreparedBatch> {
+    const { actor, sleep } = this.#options
+    const each: DecodedRecord[] = []
+    for (const record of records) {
+      if (each.length % decodeMax === 0 && each.length > 0) await sleep(0)
+      each.push(decodeRecord(record, actor))
+    }
+    const decoded = sortBatch(each, actor, positions)
+    for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
+    return { records, decoded, folded: foldEvents(decoded.events) }
+  }
+
+  /** Merges a batch; record by record if the database refuses it for its content. */
+  async merge(batch: PreparedBatch): Promise<void> {
+    const { records } = batch
     try {
-      await this.#mergeTogether(records, positions, [])
+      await this.#mergeTogether(batch, [])
     } catch (error) {
       if (!isContentError(error)) throw error
       if (records.length > 1) {
-        for (const record of records) await this.merge([record], positions)
+        const positions = new Map(
+          [...batch.decoded.advances].map(([partition, { from }]) => [partition, from]),
+        )
+        for (const record of records) await this.merge(await this.prepare([record], positions))
         return
       }
       const poison = records.map(({ partition, offset, value }) => ({
@@ -83,17 +116,14 @@ export class BatchMerger {
         payload: value,
         reason: String(error),
       }))
-      await this.#mergeTogether(records, positions, poison)
+      await this.#mergeTogether({ ...batch, folded: foldEvents([]) }, poison)
     }
   }
 
   async #mergeTogether(
-    records: readonly IncomingRecord[],
-    positions: Map<number, bigint>,
+    { decoded, folded }: PreparedBatch,
     refused: readonly QuarantinedRecord[],
   ): Promise<void> {
-    const decoded = decodeBatch(records, this.#options.actor, positions)
-    const folded = foldEvents(refused.length > 0 ? [] : decoded.events)
     const poison = [...decoded.poison, ...refused]
     const { counts, restored } = await this.#session.transaction(async (transaction) => {
       const arrivedAt = await transaction.advanceOffsets(this.#topic, decoded.advances)
@@ -102,7 +132,6 @@ export class BatchMerger {
       await this.#storeHeartbeats(transaction, decoded.heartbeats, arrivedAt)
       return { counts: merged, restored: await this.#checkOwn(transaction, decoded.ownHeartbeats) }
     })
-    for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
     this.#count(counts, poison)
     if (restored) this.#options.onRestored(restored)
   }

@@ -4,11 +4,19 @@
  * Invariant: every record of the batch ends in exactly one of these, or is this actor's own; none blocks the others.
  */
 
-import { parseEvent, type Heartbeat, type PropertyEvent } from '../domain/event.ts'
+import { parseEvent, type Heartbeat, type MeridianEvent, type PropertyEvent } from '../domain/event.ts'
 import type { IncomingRecord } from '../kafka/reader.ts'
 import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
 import type { OffsetAdvance } from '../postgres/kafka-offsets.ts'
 import type { QuarantinedRecord } from '../postgres/quarantine-record.ts'
+
+/** A record as far as it can be judged alone. With neither `event` nor `reason` it is this actor's own. */
+export interface DecodedRecord {
+  readonly record: IncomingRecord
+  readonly event?: MeridianEvent
+  /** Why it is no event. */
+  readonly reason?: string
+}
 
 export interface DecodedBatch {
   readonly events: readonly PropertyEvent[]
@@ -21,9 +29,18 @@ export interface DecodedBatch {
   readonly advances: ReadonlyMap<number, OffsetAdvance>
 }
 
+export function decodeRecord(record: IncomingRecord, ownActor: string): DecodedRecord {
+  if (record.actor === ownActor) return { record }
+  try {
+    return { record, event: parseEvent(record.value.toString()) }
+  } catch (error) {
+    return { record, reason: String(error) }
+  }
+}
+
 /** `positions` holds the offset of each partition from which the batch continues. */
-export function decodeBatch(
-  records: readonly IncomingRecord[],
+export function sortBatch(
+  decoded: readonly DecodedRecord[],
   ownActor: string,
   positions: ReadonlyMap<number, bigint>,
 ): DecodedBatch {
@@ -32,18 +49,15 @@ export function decodeBatch(
   const poison: QuarantinedRecord[] = []
   const advances = new Map<number, OffsetAdvance>()
   const ownHeartbeats = new Map<string, Heartbeat>()
-  for (const { partition, offset, value, actor } of records) {
+  for (const { record, event, reason } of decoded) {
+    const { partition, offset, value } = record
     advances.set(partition, { from: positions.get(partition) ?? 0n, to: offset + 1n })
-    if (actor === ownActor) continue
-    try {
-      const event = parseEvent(value.toString())
-      if (event.type === 'heartbeat') {
-        if (event.actor === ownActor) ownHeartbeats.set(event.run, event)
-        else heartbeats.set(`${event.actor}/${partition}`, { heartbeat: event, partition })
-      } else if (event.actor !== ownActor) events.push(event)
-    } catch (error) {
-      poison.push({ partition, offset, payload: value, reason: String(error) })
-    }
+    if (reason !== undefined) poison.push({ partition, offset, payload: value, reason })
+    if (!event) continue
+    if (event.type === 'heartbeat') {
+      if (event.actor === ownActor) ownHeartbeats.set(event.run, event)
+      else heartbeats.set(`${event.actor}/${partition}`, { heartbeat: event, partition })
+    } else if (event.actor !== ownActor) events.push(event)
   }
   return {
     events,

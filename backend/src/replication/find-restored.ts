@@ -10,7 +10,7 @@
 
 import type { Heartbeat } from '../domain/event.ts'
 import { parseLsn } from '../postgres/lsn.ts'
-import { decodeBatch } from './decode.ts'
+import { decodeRecord, sortBatch } from './decode.ts'
 import type { EventLog, MergeSession } from './ports.ts'
 
 export interface OwnPosition {
@@ -62,7 +62,8 @@ export async function checkPublished(
     reader.start(new Map([[partition, position]]))
     while (position < end && !signal.aborted) {
       const records = await reader.take(takeMax)
-      const { ownHeartbeats, advances } = decodeBatch(records, actor, new Map())
+      const decoded = records.map((record) => decodeRecord(record, actor))
+      const { ownHeartbeats, advances } = sortBatch(decoded, actor, new Map())
       position = advances.get(partition)?.to ?? position
       const restored = findRestored(ownHeartbeats, await session.readOwnPosition())
       if (!restored) continue

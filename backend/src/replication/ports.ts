@@ -105,6 +105,8 @@ export interface EventPublisher {
 export interface EventReader {
   ranges(): Promise<readonly PartitionRange[]>
   start(offsets: ReadonlyMap<number, bigint>): void
+  /** Number of records that wait to be taken. */
+  readonly queued: number
   /** Takes what is there, at most `max` records, and waits while there is nothing. Empty once closed. */
   take(max: number): Promise<readonly IncomingRecord[]>
   close(): Promise<void>

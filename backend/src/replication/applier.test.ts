@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { pino } from 'pino'
+import type { IncomingRecord } from '../kafka/reader.ts'
+import type { OffsetAdvance } from '../postgres/kafka-offsets.ts'
+import { createMetrics } from '../runtime/metrics.ts'
+import { sleep } from '../runtime/service.ts'
+import { Applier } from './applier.ts'
+import type { EventLog, EventReader, MergeSession, MergeTransaction } from './ports.ts'
+
+const partition = 0
+/** More than two batches of the first size. */
+const backlog = 1200
+const firstBatch = 500
+
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await sleep(1)
+}
+
+/** An applier with a backlog of no events; its transactions wait for `merged`, and tell from where to where they go. */
+function startApplier(merged: Promise<void>) {
+  const waiting = Array.from({ length: backlog }, (_, offset): IncomingRecord => ({
+    partition,
+    offset: BigInt(offset),
+    value: Buffer.from('no event'),
+  }))
+  const closed = Promise.withResolvers<[]>()
+  const reader = {
+    ranges: () => Promise.resolve([{ earliest: 0n, latest: BigInt(backlog) }]),
+    start() {},
+    get queued() {
+      return waiting.length
+    },
+    take: (max: number) => (waiting.length > 0 ? Promise.resolve(waiting.splice(0, max)) : closed.promise),
+    close: () => Promise.resolve(closed.resolve([])),
+  } as unknown as EventReader
+  const moves: OffsetAdvance[] = []
+  const transaction = {
+    async advanceOffsets(_: unknown, advances: ReadonlyMap<number, OffsetAdvance>) {
+      moves.push(...advances.values())
+      await merged
+      return 0
+    },
+    mergeStates: () => Promise.resolve(new Set()),
+    mergeClaims: () => Promise.resolve([]),
+    mergeConflicts: () => Promise.resolve([]),
+    mergeMarks: () => Promise.resolve(),
+    quarantineRecord: () => Promise.resolve(),
+  } as unknown as MergeTransaction
+  const session = {
+    lost: new Promise<Error>(() => {}),
+    tryLock: () => Promise.resolve(true),
+    readOffsets: () => Promise.resolve({ offsets: new Map([[partition, 0n]]), topicReplaced: false }),
+    setOffsets: () => Promise.resolve(),
+    readSources: () => Promise.resolve({ sources: [], now: 0 }),
+    readGaps: () => Promise.resolve(new Map()),
+    ping: () => Promise.resolve(),
+    transaction: (work: (one: MergeTransaction) => Promise<unknown>) => work(transaction),
+    close() {},
+  } as unknown as MergeSession
+  const topic = { clusterId: 'c', topicId: 't', topic: 'topic', leaders: [1] }
+  const log = { cluster: 'kafka', ensureTopic: () => Promise.resolve(topic), openReader: () => reader }
+  const applier = new Applier({
+    openSession: () => Promise.resolve(session),
+    log: log as unknown as EventLog,
+    actor: 'us.a',
+    metrics: createMetrics('us'),
+    logger: pino({ level: 'silent' }),
+    now: () => 0,
+    sleep,
+    onRestored() {},
+  })
+  const stop = new AbortController()
+  return { ended: applier.run(stop.signal), stop, moves, waiting }
+}
+
+test('the next batch is taken while the database merges, and continues where that one ends', async () => {
+  const merged = Promise.withResolvers<void>()
+  const { ended, stop, moves, waiting } = startApplier(merged.promise)
+  await until(() => waiting.length === backlog - 2 * firstBatch)
+  assert.equal(moves.length, 1, 'one transaction at a time')
+  merged.resolve()
+  await until(() => moves.at(-1)?.to === BigInt(backlog))
+  assert.deepEqual(
+    moves.map(({ from, to }) => [Number(from), Number(to)]),
+    [
+      [0, firstBatch],
+      [firstBatch, 2 * firstBatch],
+      [2 * firstBatch, backlog],
+    ],
+  )
+  stop.abort()
+  await ended
+})
+
+test('a merge that fails ends the applier, and what was taken meanwhile is not merged', async () => {
+  const merged = Promise.withResolvers<void>()
+  const { ended, moves, waiting } = startApplier(merged.promise)
+  await until(() => waiting.length === backlog - 2 * firstBatch)
+  merged.reject(new Error('gone'))
+  await assert.rejects(ended, /gone/)
+  assert.equal(moves.length, 1)
+})
