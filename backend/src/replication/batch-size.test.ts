@@ -11,7 +11,7 @@ function settled(msPerRecord: number): number {
 
 test('full batches settle at what takes 100 ms', () => {
   assert.equal(settled(0.05), 2000)
-  assert.equal(settled(0.5), 200)
+  assert.equal(settled(0.25), 400)
 })
 
 test('the size stays within its bounds', () => {
@@ -20,11 +20,19 @@ test('the size stays within its bounds', () => {
   assert.equal(settled(100), applierBatchMin)
 })
 
+test('where the transaction itself is slow, batches stay large enough to keep up', () => {
+  const elapsedMs = (records: number): number => 200 + 0.5 * records
+  const size = new BatchSize()
+  for (let batch = 0; batch < 20; batch++) size.learn(size.max, elapsedMs(size.max))
+  const perSecond = size.max / (elapsedMs(size.max) / 1_000)
+  assert.ok(perSecond > 600, `${perSecond} records/s`)
+})
+
 test('a small batch that is quick changes nothing, one that is slow does', () => {
   const size = new BatchSize()
   const before = size.max
   size.learn(10, 5)
   assert.equal(size.max, before)
-  size.learn(200, 300)
-  assert.equal(size.max, 100)
+  size.learn(400, 160)
+  assert.equal(size.max, 250)
 })
