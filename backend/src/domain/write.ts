@@ -38,8 +38,11 @@ export type RefusedOutcome =
 /** Why a write to a property that exists is refused, in the order of the checks. */
 export type Refusal = 'deleted' | 'precondition_failed' | 'version_conflict'
 
-/** Writes in a batch at most: enough to make the flush cheap, few enough that none waits long for its neighbours. */
-export const writesPerBatchMax = 64
+/**
+ * Writes in a batch at most: enough to make the flush cheap, few enough that the database works on one batch while this
+ * process answers another. With 64, all of 64 clients were in one batch: the two took turns, and a tenth was lost.
+ */
+export const writesPerBatchMax = 32
 
 const sameVector = (a: Vector, b: Vector): boolean => {
   const [entriesA, entriesB] = [Object.entries(a), Object.entries(b)]
