@@ -109,10 +109,12 @@ const limits = `## What limits
 
 - **Writes**: the processor. Group commit takes the flush out of the way, so that a backend's one thread (HTTP, JSON, the
   request log) and PostgreSQL's share of the machine are what is left; more backends help where there are more cores.
+- **A write alone** passes three processes, of which each has to wake up, and Express; pgbench passes two.
 - **Replication** costs what decoding, Kafka and the merge cost: with few cores they take it from the writes.
 - **Hot properties**: the row's lock. A batch takes each property once, so one property is written once a commit.
-- **Reads**: Express, and one thread.
-- **Catch-up**: decoding in the relay and the applier's statement, each on one core.`
+- **Reads**: one thread. Besides Express, whose bare answer is the anchor, a read is looked up, logged and counted.
+- **Catch-up**: the processor. An event passes the WAL sender, the relay, Kafka, the applier and the database that merges
+  it; native replication has two processes, and no log in between from which other regions could read.`
 
 const repeat = `## Repeat it
 

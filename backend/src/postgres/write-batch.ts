@@ -50,7 +50,10 @@ const askedRows = `SELECT * FROM jsonb_to_recordset($2::jsonb) AS record (
         ${askedColumns.map((column) => column.join(' ')).join(', ')})
       LIMIT ${writesPerBatchMax}`
 
-/** In the WHERE of the UPDATE, `coalesce` keeps the subquery from becoming a join, which would compare each write with each claim. */
+/**
+ * `asked` yields the writes. In the WHERE of the UPDATE, `coalesce` keeps the subquery from becoming a join, which would
+ * compare each write with each claim.
+ */
 export const writeSql = (asked: string, lockedByOthers: 'SKIP LOCKED' | ''): string => `
 WITH target AS MATERIALIZED (
   SELECT asked.*, n, p.version + 1 AS version_after, p.vector || jsonb_build_object($1::text, n) AS vector_after,
