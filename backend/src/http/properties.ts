@@ -8,7 +8,7 @@
 
 import type { Request, Response } from 'express'
 import type { PropertyView } from '../domain/property.ts'
-import type { Guard, WriteOutcome, WriteRequest } from '../domain/write.ts'
+import type { Guard, RefusedOutcome, WriteRequest } from '../domain/write.ts'
 import { sendJson, sendNoContent, sendNotModified, sendProblem } from './answer.ts'
 import { readJson } from './body.ts'
 import { fingerprintOf } from './fingerprint.ts'
@@ -134,7 +134,7 @@ function staleProblem(code: 'precondition_failed' | 'version_conflict', current:
   return { code, detail, extensions: { current }, headers: { ETag: current.etag } }
 }
 
-function problemOf(outcome: Exclude<WriteOutcome, { kind: 'accepted' }>, id: number): Problem {
+function problemOf(outcome: RefusedOutcome, id: number): Problem {
   switch (outcome.kind) {
     case 'not_found':
       return noSuchProperty(id)

@@ -33,6 +33,6 @@ test('a small batch that is quick changes nothing, one that is slow does', () =>
   const before = size.max
   size.learn(10, 5)
   assert.equal(size.max, before)
-  size.learn(400, 160)
-  assert.equal(size.max, 250)
+  size.learn(20, 125)
+  assert.equal(size.max, before * 0.8)
 })

@@ -31,7 +31,7 @@ export class BatchSize {
   learn(records: number, elapsedMs: number): void {
     if (elapsedMs <= batchTargetMs && records < this.#max) return
     const factor = clamp(batchTargetMs / elapsedMs, 1 / stepMax, stepMax)
-    this.#max = clamp(Math.round(records * factor), applierBatchMin, applierBatchMax)
+    this.#max = clamp(Math.round(this.#max * factor), applierBatchMin, applierBatchMax)
   }
 }
 
