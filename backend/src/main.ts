@@ -9,8 +9,10 @@ import { LogOutput } from './runtime/log-output.ts'
 /** Longest orderly stop, ms; longer than a drain, shorter than a container's grace. */
 const stopTimeoutMs = 9500
 
-/** Log text that waits for a reader which is too slow, in characters; what comes beyond is lost. */
+/** Log text that waits for a reader which is too slow, in bytes; what comes beyond is lost. */
 const logWaitingMax = 4_000_000
+/** So long an orderly stop waits for the reader of the log, ms. */
+const logDrainMaxMs = 500
 
 function configOrExit(): Config {
   try {
@@ -22,7 +24,10 @@ function configOrExit(): Config {
 }
 
 const config = configOrExit()
-const output = new LogOutput(pino.destination({ sync: false, maxLength: logWaitingMax }))
+const destination = pino.destination({ sync: false, maxLength: logWaitingMax })
+const output = new LogOutput(destination, (characters) => {
+  log.warn({ characters }, 'log lines were lost, nobody read them in time')
+})
 process.on('exit', () => output.flushSync())
 const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } }, output)
 const app = await startApp(config, log)
@@ -32,4 +37,5 @@ closeWithGrace({ delay: stopTimeoutMs, logger: false }, async ({ signal, err }) 
   else log.info({ signal }, 'stopping')
   await app.stop()
   log.info('stopped')
+  await output.drained(logDrainMaxMs)
 })

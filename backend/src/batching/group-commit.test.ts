@@ -74,7 +74,7 @@ test('a lone write is sent at once; what comes while batches are under way share
   await settled()
   assert.equal(batches.length, batchesUnderWayMax)
   batches[0]?.accept(view(1))
-  batches[1]?.accept(view(1))
+  batches[1]?.accept(view(1, 2))
   await settled()
   assert.deepEqual(
     batches.map((batch) => batch.writes.length),

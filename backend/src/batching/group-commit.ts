@@ -30,7 +30,7 @@ export const loneWritesUnderWayMax = 4
 const explanationsUnderWayMax = 2
 
 export interface GroupCommitOptions {
-  /** Accepts those writes, of different properties and request ids, that can be; the properties that they leave, by id. */
+  /** Accepts those writes, of different properties and request ids, that can be. The properties that they leave, by id. */
   readonly commit: (batch: readonly WriteRequest[]) => Promise<ReadonlyMap<number, PropertyView>>
   /** Why each of these writes has no effect; undefined if nothing speaks against it any more. */
   readonly explain: (refused: readonly WriteRequest[]) => Promise<readonly (RefusedOutcome | undefined)[]>
@@ -135,7 +135,7 @@ export class GroupCommit {
         if (property) this.#answer(write, { kind: 'accepted', property })
         else this.#refused.push(write)
       }
-      this.#refuseStale([...accepted.values()])
+      this.#setStaleAside([...accepted.values()])
     } catch (error) {
       const isTriedAgain = batch.length > 1 && isDueToOne(error)
       for (const write of batch) {
@@ -155,8 +155,8 @@ export class GroupCommit {
     write.reject(error)
   }
 
-  /** Takes out the waiting writes that these states of their properties refuse. */
-  #refuseStale(states: readonly PropertyView[]): void {
+  /** Leaves it to an explanation to refuse the waiting writes that these states of their properties make stale. */
+  #setStaleAside(states: readonly PropertyView[]): void {
     const byId = new Map(states.flatMap(judgedOf))
     const { stale = [], left = [] } = Object.groupBy(this.#waiting, ({ request }) => {
       const state = byId.get(request.id)
@@ -176,13 +176,14 @@ export class GroupCommit {
   async #explain(refused: readonly Waiting[]): Promise<void> {
     try {
       const outcomes = await this.#options.explain(refused.map(({ request }) => request))
+      const notStale: Waiting[] = []
       for (const [index, write] of refused.entries()) {
         const outcome = outcomes[index]
         if (outcome) this.#answer(write, outcome)
-        else if (write.isUnderWay) this.#undecided.push(write)
-        else this.#waiting.unshift(write)
+        else (write.isUnderWay ? this.#undecided : notStale).push(write)
       }
-      this.#refuseStale(
+      this.#waiting = [...notStale, ...this.#waiting]
+      this.#setStaleAside(
         outcomes.flatMap((outcome) => (outcome && 'current' in outcome ? [outcome.current] : [])),
       )
     } catch (error) {

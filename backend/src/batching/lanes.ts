@@ -1,11 +1,12 @@
 /**
- * Begins work as soon as there is any, of each kind so much at a time.
+ * Begins work as soon as there is any, in each lane so much at a time.
  *
- * Invariant: nothing waits while its kind may begin, and what arrives together begins together: work is taken once
+ * Invariant: nothing waits while its lane may begin, and what arrives together begins together: work is taken once
  * everything that has arrived by now was submitted.
  */
 
-export interface Kind {
+/** Work of one kind. */
+interface Lane {
   /** Under way at most. */
   readonly max: number
   /** Takes work and does it; undefined if there is none. What it returns never rejects. */
@@ -13,14 +14,14 @@ export interface Kind {
 }
 
 export class Lanes {
-  readonly #kinds: readonly (Kind & { underWay: number })[]
+  readonly #lanes: readonly (Lane & { underWay: number })[]
   readonly #defer: (work: () => void) => void
   #isScheduled = false
 
-  /** Kinds that come first begin first. `defer` runs work after everything that has arrived by now was submitted. */
-  constructor(defer: (work: () => void) => void, kinds: readonly Kind[]) {
+  /** Lanes that come first begin first. `defer` runs work after everything that has arrived by now was submitted. */
+  constructor(defer: (work: () => void) => void, lanes: readonly Lane[]) {
     this.#defer = defer
-    this.#kinds = kinds.map((kind) => ({ ...kind, underWay: 0 }))
+    this.#lanes = lanes.map((lane) => ({ ...lane, underWay: 0 }))
   }
 
   /** To be called whenever there is work. */
@@ -34,13 +35,13 @@ export class Lanes {
   }
 
   #begin(): void {
-    for (const kind of this.#kinds) {
-      while (kind.underWay < kind.max) {
-        const work = kind.begin()
+    for (const lane of this.#lanes) {
+      while (lane.underWay < lane.max) {
+        const work = lane.begin()
         if (!work) break
-        kind.underWay++
+        lane.underWay++
         void work.finally(() => {
-          kind.underWay--
+          lane.underWay--
           this.schedule()
         })
       }

@@ -1,26 +1,31 @@
 /**
  * Writes answers.
  *
- * Invariant: every answer with a body is JSON with an exact content type and length, written in one piece, so there is no
+ * Invariant: a body has an exact content type and length and is written in one piece with its headers, so there is no
  * answer that breaks off in the middle. Node leaves out the body of an answer to HEAD.
  */
 
 import type { Response } from 'express'
 import { problemBody, problemContentType, problemTable, type Problem } from './problems.ts'
-import { contextOf, type Headers } from './request-context.ts'
+import { contextOf, type AnswerHeaders } from './request-context.ts'
 
 /** Seconds after which a client should try again; NGINX asks the other region at once. */
 export const retryAfterSeconds = '1'
 
-export function sendJson(response: Response, status: number, body: object, headers: Headers = {}): void {
+export function sendJson(
+  response: Response,
+  status: number,
+  body: object,
+  headers: AnswerHeaders = {},
+): void {
   send(response, status, 'application/json; charset=utf-8', body, headers)
 }
 
-export function sendNoContent(response: Response, headers: Headers): void {
+export function sendNoContent(response: Response, headers: AnswerHeaders): void {
   response.writeHead(204, { ...contextOf(response).headers, ...headers }).end()
 }
 
-export function sendNotModified(response: Response, headers: Headers): void {
+export function sendNotModified(response: Response, headers: AnswerHeaders): void {
   contextOf(response).outcome = 'not_modified'
   response.writeHead(304, { ...contextOf(response).headers, ...headers }).end()
 }
@@ -28,11 +33,17 @@ export function sendNotModified(response: Response, headers: Headers): void {
 export function sendProblem(response: Response, problem: Problem): void {
   const { status } = problemTable[problem.code]
   contextOf(response).outcome = problem.code
-  const retry: Headers = status === 503 || status === 429 ? { 'Retry-After': retryAfterSeconds } : {}
+  const retry: AnswerHeaders = status === 503 || status === 429 ? { 'Retry-After': retryAfterSeconds } : {}
   send(response, status, problemContentType, problemBody(problem), { ...retry, ...problem.headers })
 }
 
-function send(response: Response, status: number, contentType: string, body: object, headers: Headers): void {
+function send(
+  response: Response,
+  status: number,
+  contentType: string,
+  body: object,
+  headers: AnswerHeaders,
+): void {
   sendText(response, status, contentType, JSON.stringify(body), headers)
 }
 
@@ -42,7 +53,7 @@ export function sendText(
   status: number,
   contentType: string,
   text: string,
-  headers: Headers = {},
+  headers: AnswerHeaders = {},
 ): void {
   const all = {
     ...contextOf(response).headers,

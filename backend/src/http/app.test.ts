@@ -38,6 +38,7 @@ test('every route answers with and without a prefix, and says who answered', asy
       assert.equal(response.headers.get('x-failover'), failover)
       assert.equal(response.headers.get('x-request-id'), 'echo-me')
       assert.equal(response.headers.get('x-powered-by'), null)
+      assert.equal(response.headers.get('cache-control'), path === '/properties/1' ? 'no-cache' : 'no-store')
       await response.text()
     }
   }

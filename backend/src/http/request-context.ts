@@ -2,14 +2,14 @@
 
 import type { Response } from 'express'
 
-export type Headers = Readonly<Record<string, string>>
+export type AnswerHeaders = Readonly<Record<string, string>>
 
 export interface RequestContext {
   /** Region prefix of the path; undefined without a known one. */
   readonly requestedRegion: string | undefined
   readonly requestId: string | undefined
   /** Those that every answer to this request carries, unless it has its own instead. */
-  readonly headers: Headers
+  readonly headers: AnswerHeaders
   /** Template of the route, without the region. */
   route: string
   /** `ok`, `not_modified`, `aborted` or the code of the problem. */

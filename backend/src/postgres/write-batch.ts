@@ -31,7 +31,7 @@ import {
 import { eventPrefixSql } from './message-prefix.ts'
 
 /** What is asked for, as columns with their types: NULL where a guard or a change is not asked for. */
-export const askedColumns: readonly (readonly [name: string, type: string])[] = [
+const askedColumns: readonly (readonly [name: string, type: string])[] = [
   ['id', 'bigint'],
   ['request_id', 'text'],
   ['fingerprint', 'text'],
@@ -41,7 +41,7 @@ export const askedColumns: readonly (readonly [name: string, type: string])[] = 
   ...fieldNames.map((name) => [name, fieldTable[name].sqlType] as const),
 ]
 
-/** One write as a row of the given values, which become constants of the plan. */
+/** One write as a row of the given values. */
 export const askedRow = (valueOf: (name: string, index: number) => string): string =>
   `SELECT ${askedColumns.map(([name, type], index) => `${valueOf(name, index)}::${type} AS ${name}`).join(', ')}`
 

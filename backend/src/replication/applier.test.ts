@@ -17,8 +17,11 @@ const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await sleep(1)
 }
 
-/** An applier with a backlog of no events; its transactions wait for `merged`, and tell from where to where they go. */
-function startApplier(merged: Promise<void>) {
+/**
+ * An applier with a backlog of no events. Its transactions tell from where to where they go, and wait for `merged`; so
+ * many of them are refused for their content.
+ */
+function startApplier(merged: Promise<void>, refused = 0) {
   const waiting = Array.from({ length: backlog }, (_, offset): IncomingRecord => ({
     partition,
     offset: BigInt(offset),
@@ -39,6 +42,7 @@ function startApplier(merged: Promise<void>) {
     async advanceOffsets(_: unknown, advances: ReadonlyMap<number, OffsetAdvance>) {
       moves.push(...advances.values())
       await merged
+      if (moves.length <= refused) throw Object.assign(new Error('refused'), { code: '22P05' })
       return 0
     },
     mergeStates: () => Promise.resolve(new Set()),
@@ -100,4 +104,19 @@ test('a merge that fails ends the applier, and what was taken meanwhile is not m
   merged.reject(new Error('gone'))
   await assert.rejects(ended, /gone/)
   assert.equal(moves.length, 1)
+})
+
+test('a batch that the database refuses is merged record by record, and the next one continues where it ends', async () => {
+  const merged = Promise.withResolvers<void>()
+  const { ended, stop, moves, waiting } = startApplier(merged.promise, 1)
+  await until(() => waiting.length === backlog - 2 * firstBatch)
+  merged.resolve()
+  await until(() => moves.at(-1)?.to === BigInt(backlog))
+  const singles = Array.from({ length: firstBatch }, (_, offset) => [offset, offset + 1])
+  assert.deepEqual(
+    moves.map(({ from, to }) => [Number(from), Number(to)]),
+    [[0, firstBatch], ...singles, [firstBatch, 2 * firstBatch], [2 * firstBatch, backlog]],
+  )
+  stop.abort()
+  await ended
 })

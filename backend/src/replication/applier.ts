@@ -110,22 +110,26 @@ export class Applier implements Service {
     while (!signal.aborted) {
       // A batch that is not full yet waits for the one before, as it grows meanwhile.
       if (reader.queued < size.max) await merging
-      const records = await this.#takeWithPings(session, reader, size.max)
+      const { max } = size
+      const records = await this.#takeWithPings(session, reader, max)
       if (records.length === 0) continue
       const batch = await merger.prepare(records, positions)
       await merging
-      merging = this.#merge(merger, batch, size)
+      merging = this.#merge(merger, batch).then((elapsedMs) =>
+        size.learn({ records: records.length, max, elapsedMs }),
+      )
       merging.catch(() => {}) // the next turn throws it
     }
     await merging
     await ended
   }
 
-  async #merge(merger: BatchMerger, batch: PreparedBatch, size: BatchSize): Promise<void> {
+  /** Returns how long it took, ms. */
+  async #merge(merger: BatchMerger, batch: PreparedBatch): Promise<number> {
     const { now } = this.#options
     const beganAt = now()
     await merger.merge(batch)
-    size.learn(batch.records.length, now() - beganAt)
+    return now() - beganAt
   }
 
   /** Waits for records; the session must not look idle meanwhile. */

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { applierBatchMax, applierBatchMin, BatchSize } from './batch-size.ts'
 
+const learnFull = (size: BatchSize, elapsedMs: number): void =>
+  size.learn({ records: size.max, max: size.max, elapsedMs })
+
 /** The size that full batches settle at when a record costs `msPerRecord`. */
 function settled(msPerRecord: number): number {
   const size = new BatchSize()
-  for (let batch = 0; batch < 20; batch++) size.learn(size.max, size.max * msPerRecord)
+  for (let batch = 0; batch < 20; batch++) learnFull(size, size.max * msPerRecord)
   return size.max
 }
 
@@ -23,7 +26,7 @@ test('the size stays within its bounds', () => {
 test('where the transaction itself is slow, batches stay large enough to keep up', () => {
   const elapsedMs = (records: number): number => 200 + 0.5 * records
   const size = new BatchSize()
-  for (let batch = 0; batch < 20; batch++) size.learn(size.max, elapsedMs(size.max))
+  for (let batch = 0; batch < 20; batch++) learnFull(size, elapsedMs(size.max))
   const perSecond = size.max / (elapsedMs(size.max) / 1_000)
   assert.ok(perSecond > 600, `${perSecond} records/s`)
 })
@@ -31,8 +34,17 @@ test('where the transaction itself is slow, batches stay large enough to keep up
 test('a small batch that is quick changes nothing, one that is slow does', () => {
   const size = new BatchSize()
   const before = size.max
-  size.learn(10, 5)
+  size.learn({ records: 10, max: before, elapsedMs: 5 })
   assert.equal(size.max, before)
-  size.learn(20, 125)
+  size.learn({ records: 20, max: before, elapsedMs: 125 })
   assert.equal(size.max, before * 0.8)
+})
+
+test('a batch that was taken before the size changed tells of the size that it had', () => {
+  const size = new BatchSize()
+  const taken = { records: size.max, max: size.max, elapsedMs: 125 }
+  size.learn(taken)
+  const { max } = size
+  size.learn(taken)
+  assert.equal(size.max, max)
 })

@@ -27,11 +27,11 @@ export class BatchSize {
     return this.#max
   }
 
-  /** Learns from a batch that was merged. One that was quick because it was small tells nothing of larger ones. */
-  learn(records: number, elapsedMs: number): void {
-    if (elapsedMs <= batchTargetMs && records < this.#max) return
+  /** Learns from a batch of at most `max`. One that was quick because it was small tells nothing of larger ones. */
+  learn({ records, max, elapsedMs }: { records: number; max: number; elapsedMs: number }): void {
+    if (elapsedMs <= batchTargetMs && records < max) return
     const factor = clamp(batchTargetMs / elapsedMs, 1 / stepMax, stepMax)
-    this.#max = clamp(Math.round(this.#max * factor), applierBatchMin, applierBatchMax)
+    this.#max = clamp(Math.round(max * factor), applierBatchMin, applierBatchMax)
   }
 }
 

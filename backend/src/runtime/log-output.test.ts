@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
+import { EventEmitter } from 'node:events'
 import { test } from 'node:test'
 import { flushMs, linesMax, LogOutput } from './log-output.ts'
 
-/** An output and what it has written so far. */
+/** An output, what it has written so far, and what it tells of losses. */
 function outputInto() {
   const written: string[] = []
+  const lost: number[] = []
   let flushed = 0
-  const output = new LogOutput({ write: (text) => written.push(text), flushSync: () => flushed++ })
-  return { output, written, flushed: () => flushed }
+  const destination = Object.assign(new EventEmitter(), {
+    write: (text: string) => written.push(text),
+    flushSync: () => flushed++,
+  })
+  const output = new LogOutput(destination, (characters) => lost.push(characters))
+  return { output, written, destination, lost, flushed: () => flushed }
 }
 
 test('lines are written together, when there are many', () => {
@@ -38,4 +44,31 @@ test('a flush leaves nothing behind, and writes nothing twice', () => {
   output.flushSync()
   assert.deepEqual(written, ['last\n'])
   assert.equal(flushed(), 2)
+})
+
+test('an orderly stop waits for the reader, but not for ever, and not for nothing', async () => {
+  const { output, written, destination } = outputInto()
+  await output.drained(60_000)
+  output.write('last\n')
+  let isDrained = false
+  const drained = output.drained(60_000).then(() => (isDrained = true))
+  await new Promise(setImmediate)
+  assert.deepEqual(written, ['last\n'])
+  assert.equal(isDrained, false)
+  destination.emit('drain')
+  await drained
+  output.write('nobody reads this\n')
+  await output.drained(1)
+})
+
+test('what is lost is told once the reader is back', () => {
+  const { output, destination, lost } = outputInto()
+  output.write('x\n')
+  output.flushSync()
+  destination.emit('drop', 'twelve chars')
+  destination.emit('drop', '34')
+  assert.deepEqual(lost, [])
+  destination.emit('drain')
+  destination.emit('drain')
+  assert.deepEqual(lost, [14])
 })

@@ -1,14 +1,20 @@
 /**
  * Log lines on their way to the standard output, written together: a write for each would cost more than its request.
  *
- * Invariant: a line waits for `flushMs` at most, and none is left behind by `flushSync`. Lines are joined only when they
- * are written; pino's own destination joins them one by one, and copies what has gathered with each line.
+ * Invariant: a line waits for `flushMs` at most before it is handed to the system, and an orderly stop waits for the
+ * reader (`drained`). A reader that is too slow delays no request: what it leaves behind is bounded, and what is lost
+ * beyond that is told. In a crash `flushSync` hands over what waits; the rest of a write that has begun is lost then if
+ * the reader is slow. Lines are joined only when they are written; pino's own destination joins them one by one, and
+ * copies what has gathered with each line.
  */
+
+import { once } from 'node:events'
 
 export const linesMax = 128
 export const flushMs = 100
 
-interface Destination {
+/** An asynchronous one of pino's: `drain` when everything is written, `drop` when it has taken too much already. */
+interface Destination extends NodeJS.EventEmitter {
   write(text: string): unknown
   flushSync(): void
 }
@@ -17,9 +23,21 @@ export class LogOutput {
   readonly #destination: Destination
   #lines: string[] = []
   #timer: NodeJS.Timeout | undefined
+  #isWriting = false
+  #lost = 0
 
-  constructor(destination: Destination) {
+  /** `onLost` is told of characters that nobody read in time, once the destination takes lines again. */
+  constructor(destination: Destination, onLost: (characters: number) => void) {
     this.#destination = destination
+    destination.on('drop', (text: string) => {
+      this.#lost += text.length
+    })
+    destination.on('drain', () => {
+      this.#isWriting = false
+      const lost = this.#lost
+      this.#lost = 0
+      if (lost > 0) onLost(lost)
+    })
   }
 
   write(line: string): void {
@@ -28,7 +46,14 @@ export class LogOutput {
     else this.#timer ??= setTimeout(() => this.#flush(), flushMs).unref()
   }
 
-  /** Writes what waits before it returns; pino calls it before the process ends by an error. */
+  /** Resolves when all lines so far are written, after `maxMs` at the latest. */
+  async drained(maxMs: number): Promise<void> {
+    this.#flush()
+    if (!this.#isWriting) return
+    await once(this.#destination, 'drain', { signal: AbortSignal.timeout(maxMs) }).catch(() => {})
+  }
+
+  /** Hands over what waits; pino calls it before the process ends by an error. */
   flushSync(): void {
     this.#flush()
     this.#destination.flushSync()
@@ -38,6 +63,7 @@ export class LogOutput {
     clearTimeout(this.#timer)
     this.#timer = undefined
     if (this.#lines.length === 0) return
+    this.#isWriting = true
     this.#destination.write(this.#lines.join(''))
     this.#lines = []
   }

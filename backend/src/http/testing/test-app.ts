@@ -94,6 +94,7 @@ export async function assertProblem(
   assert.equal(response.headers.get('content-type'), 'application/problem+json')
   assert.equal(response.headers.get('x-served-by'), 'us')
   assert.ok(response.headers.has('x-failover'))
+  assert.equal(response.headers.get('cache-control'), 'no-store')
   const body = JSON.parse(text) as Record<string, unknown>
   assert.equal(body['code'], code, text)
   assert.equal(body['status'], status)
