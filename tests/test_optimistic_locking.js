@@ -9,39 +9,99 @@
  * before it writes, every write carries a fresh X-Request-ID, and it puts the first price back at the end.
  */
 
-import {
-  baseUrl,
-  brief,
-  check,
-  CheckFailed,
-  checkStatus,
-  checkUnchanged,
-  failures,
-  freshId,
-  get,
-  home,
-  other,
-  path,
-  pause,
-  propertyId,
-  put,
-  read,
-  request,
-  say,
-  startedAt,
-  step,
-  until,
-} from './locking-client.js'
+import { randomUUID } from 'node:crypto'
 
+const baseUrl = (process.env.BASE_URL || 'http://localhost:8080').replace(/\/+$/, '')
+const home = 'us'
+const other = 'eu'
 const concurrentWrites = 10
 const workers = 5
 const incrementsPerWorker = 4
 const attemptsMax = 200
 const startTimeoutMs = 60_000
 const replicationTimeoutMs = 10_000
+const requestTimeoutMs = 5_000
+const totalTimeoutMs = 120_000
+
+// Not property 1: the examples of the documentation write to it at version 1.
+const propertyId = Number(process.argv[2] ?? 2 + Math.floor(Math.random() * 999))
+const startedAt = Date.now()
+const failures = []
+
+class CheckFailed extends Error {}
+
+const say = (text) => console.log(`   ${text}`)
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+const freshId = () => `locking-${randomUUID()}`
+const brief = (value) => JSON.stringify(value)?.slice(0, 400)
+const path = (region = home) => `/${region}/properties/${propertyId}`
+
+const check = (holds, claim, found) => {
+  if (!holds) throw new CheckFailed(found === undefined ? claim : `${claim}\n     found: ${brief(found)}`)
+  say(`✓ ${claim}`)
+}
+
+const checkStatus = (answer, status, code, claim) => {
+  const holds = answer.status === status && (code === undefined || answer.body?.code === code)
+  check(holds, `${claim} → ${status}${code ? ` ${code}` : ''}`, holds ? undefined : answer)
+}
+
+/** One HTTP request; the answer's body is parsed if it is JSON. */
+const request = async (method, where, { headers = {}, body } = {}) => {
+  const remainingMs = totalTimeoutMs - (Date.now() - startedAt)
+  if (remainingMs <= 0) throw new CheckFailed(`not finished after ${totalTimeoutMs / 1000} s`)
+  const response = await fetch(baseUrl + where, {
+    method,
+    headers: body === undefined ? headers : { 'Content-Type': 'application/json', ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(Math.min(requestTimeoutMs, remainingMs)),
+  })
+  const text = await response.text()
+  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  return {
+    status: response.status,
+    etag: response.headers.get('etag'),
+    servedBy: response.headers.get('x-served-by'),
+    body: isJson && text ? JSON.parse(text) : text,
+  }
+}
+
+const get = (where, headers = {}) => request('GET', where, { headers })
+const put = (body, requestId = freshId(), headers = {}, region = home) =>
+  request('PUT', path(region), {
+    headers: requestId === undefined ? headers : { 'X-Request-ID': requestId, ...headers },
+    body,
+  })
+
+/** The property as it is now. */
+const read = async (region = home) => {
+  const answer = await get(path(region))
+  if (answer.status !== 200) throw new CheckFailed(`GET ${path(region)} → 200\n     found: ${brief(answer)}`)
+  return answer.body
+}
 
 const cents = (price) => Math.round(price * 100)
 const raised = (price, byCents) => (cents(price) + byCents) / 100
+
+/** Repeats an observation until the predicate accepts it; fails with the last one when time is up. */
+const until = async (observe, accepts, timeoutMs, claim) => {
+  const deadline = Date.now() + timeoutMs
+  for (;;) {
+    const seen = await observe().catch((error) => ({ error: String(error.cause?.code ?? error.message) }))
+    if (accepts(seen)) return seen
+    if (Date.now() > deadline)
+      throw new CheckFailed(`${claim} within ${timeoutMs / 1000} s\n     found: ${brief(seen)}`)
+    await pause(20)
+  }
+}
+
+const checkUnchanged = async (before, claim) => {
+  const now = await read()
+  check(now.version === before.version && now.etag === before.etag && now.price === before.price, claim, {
+    before,
+    now,
+  })
+}
 
 const readsWithETag = async () => {
   const answer = await get(path())
@@ -239,6 +299,17 @@ const otherRegionFollows = async () => {
   check(home in lag.body.sources, `${lagClaim}: ${lag.body.lag_seconds} s behind ${home}`, lag.body)
   const retry = await put(body, requestId, {}, other)
   checkStatus(retry, 422, 'duplicate_request', `the same request, retried in ${other}`)
+}
+
+const step = async (title, run) => {
+  console.log(`\n${title}`)
+  try {
+    await run()
+  } catch (error) {
+    const reason = error instanceof CheckFailed ? error.message : String(error.cause ?? error.stack ?? error)
+    failures.push(title)
+    say(`✗ ${reason}`)
+  }
 }
 
 const waitForSystem = async () => {
