@@ -128,6 +128,7 @@ export class Backend {
         ...common,
         openSession: () => sessions.openMergeSession(process),
         actor: incarnation.actor,
+        batchBounds: this.#world.plan.batchBounds,
         onRestored: (detail) =>
           this.#world.observation.fail(`${this.name} believes in a restored database: ${detail}`),
       }),

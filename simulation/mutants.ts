@@ -245,6 +245,20 @@ export const mutants: readonly Mutant[] = [
     caughtBy: simulation,
   },
   {
+    name: 'the applier does not wait for the batch before',
+    file: 'replication/applier.ts',
+    search: 'const batch = await merger.prepare(records, positions)\n      await merging\n',
+    replace: 'const batch = await merger.prepare(records, positions)\n',
+    caughtBy: simulation,
+  },
+  {
+    name: 'what was refused together is merged one by one from where the next batch is',
+    file: 'replication/batch-merger.ts',
+    search: '([partition, { from }]) => [partition, from]',
+    replace: '([partition, { to }]) => [partition, to]',
+    caughtBy: simulation,
+  },
+  {
     name: 'a write is answered by the outcome of its neighbour',
     file: 'batching/group-commit.ts',
     search: 'const property = accepted.get(write.request.id)',

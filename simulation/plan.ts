@@ -5,6 +5,7 @@
  * plan, which is how a failure is shrunk.
  */
 
+import { applierBatchBounds, type BatchBounds } from '../backend/src/replication/batch-size.ts'
 import { Random } from './random.ts'
 
 export interface WriteStep {
@@ -63,6 +64,8 @@ export interface Plan {
   readonly regions: readonly string[]
   readonly backendsPerRegion: number
   readonly partitions: number
+  /** Of the applier: as in production, or so small that one is prepared while the one before is merged. */
+  readonly batchBounds: BatchBounds
   /** How clients guard their writes. */
   readonly guard: 'etag' | 'version'
   /** By which each region's clock is ahead at first, µs. */
@@ -101,6 +104,8 @@ const ambushedCalls = [
 /** Events that no release understands, or that a database refuses. */
 export const poisonTexts = ['not json', '{"schema":99}', '', 'unstorable'] as const
 
+const smallBatches: BatchBounds = { first: 2, min: 2, max: 4 }
+
 export function makePlan(seed: number): Plan {
   const random = new Random(seed, 'plan')
   const regions = allRegions.slice(0, random.chance(0.25) ? 3 : 2)
@@ -111,6 +116,7 @@ export function makePlan(seed: number): Plan {
     regions,
     backendsPerRegion: random.chance(0.35) ? 2 : 1,
     partitions: random.between(2, 3),
+    batchBounds: seed % 2 === 0 ? applierBatchBounds : smallBatches,
     guard: random.chance(0.25) ? ('version' as const) : ('etag' as const),
     skews: Object.fromEntries(
       regions.map((region) => [region, random.chance(0.4) ? 0 : random.between(-hourUs, hourUs)]),

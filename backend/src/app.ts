@@ -26,6 +26,7 @@ import { readSources } from './postgres/read-sources.ts'
 import { replicationSource } from './postgres/replication-source.ts'
 import { createRegionStore, orUnavailable } from './region-store.ts'
 import { Applier } from './replication/applier.ts'
+import { applierBatchBounds } from './replication/batch-size.ts'
 import type { EventLog, MergeSession } from './replication/ports.ts'
 import { checkPublished } from './replication/find-restored.ts'
 import { Relay } from './replication/relay.ts'
@@ -194,7 +195,15 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
     return [
       relay,
       ...[...clusters].map(
-        (brokers) => new Applier({ ...common, openSession, log: eventLogOn(brokers), actor, onRestored }),
+        (brokers) =>
+          new Applier({
+            ...common,
+            openSession,
+            log: eventLogOn(brokers),
+            actor,
+            batchBounds: applierBatchBounds,
+            onRestored,
+          }),
       ),
       verification,
       housekeeping(actor),

@@ -6,12 +6,13 @@ import type { OffsetAdvance } from '../postgres/kafka-offsets.ts'
 import { createMetrics } from '../runtime/metrics.ts'
 import { sleep } from '../runtime/service.ts'
 import { Applier } from './applier.ts'
+import { applierBatchBounds } from './batch-size.ts'
 import type { EventLog, EventReader, MergeSession, MergeTransaction } from './ports.ts'
 
 const partition = 0
 /** More than two batches of the first size. */
 const backlog = 1200
-const firstBatch = 500
+const firstBatch = applierBatchBounds.first
 
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await sleep(1)
@@ -68,6 +69,7 @@ function startApplier(merged: Promise<void>, refused = 0) {
     openSession: () => Promise.resolve(session),
     log: log as unknown as EventLog,
     actor: 'us.a',
+    batchBounds: applierBatchBounds,
     metrics: createMetrics('us'),
     logger: pino({ level: 'silent' }),
     now: () => 0,

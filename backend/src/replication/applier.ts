@@ -13,7 +13,7 @@ import type { IncomingRecord } from '../kafka/reader.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import { aborted, type Service, type Sleep } from '../runtime/service.ts'
 import { BatchMerger, type PreparedBatch } from './batch-merger.ts'
-import { BatchSize } from './batch-size.ts'
+import { BatchSize, type BatchBounds } from './batch-size.ts'
 import { findGaps } from './find-gaps.ts'
 import type { EventLog, EventReader, MergeSession } from './ports.ts'
 
@@ -24,6 +24,7 @@ export interface ApplierOptions {
   readonly openSession: () => Promise<MergeSession>
   readonly log: EventLog
   readonly actor: string
+  readonly batchBounds: BatchBounds
   readonly metrics: Metrics
   readonly logger: Logger
   /** ms since the epoch. */
@@ -104,7 +105,7 @@ export class Applier implements Service {
     positions: Map<number, bigint>,
     signal: AbortSignal,
   ): Promise<void> {
-    const size = new BatchSize()
+    const size = new BatchSize(this.#options.batchBounds)
     const ended = aborted(signal).then(() => reader.close())
     let merging = Promise.resolve()
     while (!signal.aborted) {

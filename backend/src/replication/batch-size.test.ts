@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { applierBatchMax, applierBatchMin, BatchSize } from './batch-size.ts'
+import { applierBatchBounds, BatchSize } from './batch-size.ts'
 
 const learnFull = (size: BatchSize, elapsedMs: number): void =>
   size.learn({ records: size.max, max: size.max, elapsedMs })
 
 /** The size that full batches settle at when a record costs `msPerRecord`. */
 function settled(msPerRecord: number): number {
-  const size = new BatchSize()
+  const size = new BatchSize(applierBatchBounds)
   for (let batch = 0; batch < 20; batch++) learnFull(size, size.max * msPerRecord)
   return size.max
 }
@@ -18,21 +18,21 @@ test('full batches settle at what takes 100 ms', () => {
 })
 
 test('the size stays within its bounds', () => {
-  assert.equal(settled(0.001), applierBatchMax)
-  assert.equal(settled(0), applierBatchMax)
-  assert.equal(settled(100), applierBatchMin)
+  assert.equal(settled(0.001), applierBatchBounds.max)
+  assert.equal(settled(0), applierBatchBounds.max)
+  assert.equal(settled(100), applierBatchBounds.min)
 })
 
 test('where the transaction itself is slow, batches stay large enough to keep up', () => {
   const elapsedMs = (records: number): number => 200 + 0.5 * records
-  const size = new BatchSize()
+  const size = new BatchSize(applierBatchBounds)
   for (let batch = 0; batch < 20; batch++) learnFull(size, elapsedMs(size.max))
   const perSecond = size.max / (elapsedMs(size.max) / 1_000)
   assert.ok(perSecond > 600, `${perSecond} records/s`)
 })
 
 test('a small batch that is quick changes nothing, one that is slow does', () => {
-  const size = new BatchSize()
+  const size = new BatchSize(applierBatchBounds)
   const before = size.max
   size.learn({ records: 10, max: before, elapsedMs: 5 })
   assert.equal(size.max, before)
@@ -41,7 +41,7 @@ test('a small batch that is quick changes nothing, one that is slow does', () =>
 })
 
 test('a batch that was taken before the size changed tells of the size that it had', () => {
-  const size = new BatchSize()
+  const size = new BatchSize(applierBatchBounds)
   const taken = { records: size.max, max: size.max, elapsedMs: 125 }
   size.learn(taken)
   const { max } = size

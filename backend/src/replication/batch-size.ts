@@ -7,20 +7,31 @@
  * catching up together, answered 503 together.
  */
 
+export interface BatchBounds {
+  readonly first: number
+  readonly min: number
+  readonly max: number
+}
+
 /**
- * Bounds of a batch. Above, larger ones gain nothing. Below, the transaction itself is the cost: on a machine short of
+ * Records in a batch. Above, larger ones gain nothing. Below, the transaction itself is the cost: on a machine short of
  * processors it took 120 to 400 ms whatever it held, so a least size of 50 merged some 200 records a second, fewer than
  * came in. The lag then grew as long as clients wrote, and with it the conflicts, which are further records.
  */
-export const applierBatchMax = 5000
-export const applierBatchMin = 250
-const batchFirst = 500
+export const applierBatchBounds: BatchBounds = { first: 500, min: 250, max: 5000 }
+
 const batchTargetMs = 100
 /** A size changes at most by this factor at a time: one long pause of the machine proves little. */
 const stepMax = 2
 
 export class BatchSize {
-  #max = batchFirst
+  readonly #bounds: BatchBounds
+  #max: number
+
+  constructor(bounds: BatchBounds) {
+    this.#bounds = bounds
+    this.#max = bounds.first
+  }
 
   /** Records that the next batch may have. */
   get max(): number {
@@ -31,7 +42,7 @@ export class BatchSize {
   learn({ records, max, elapsedMs }: { records: number; max: number; elapsedMs: number }): void {
     if (elapsedMs <= batchTargetMs && records < max) return
     const factor = clamp(batchTargetMs / elapsedMs, 1 / stepMax, stepMax)
-    this.#max = clamp(Math.round(max * factor), applierBatchMin, applierBatchMax)
+    this.#max = clamp(Math.round(max * factor), this.#bounds.min, this.#bounds.max)
   }
 }
 

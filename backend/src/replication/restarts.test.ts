@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { createMetrics } from '../runtime/metrics.ts'
 import { sleep } from '../runtime/service.ts'
 import { Applier } from './applier.ts'
+import { applierBatchBounds } from './batch-size.ts'
 import type { EventLog, MergeSession, ReplicationFeed } from './ports.ts'
 import { Relay } from './relay.ts'
 
@@ -29,6 +30,7 @@ test('a relay and an applier that fail leave nothing behind, however often they 
       openSession: () => Promise.resolve(session),
       log,
       actor: 'us.a',
+      batchBounds: applierBatchBounds,
       onRestored() {},
     }),
     new Relay({ ...common, source, log, incarnation }),
