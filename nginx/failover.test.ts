@@ -176,7 +176,7 @@ test('two backends in a region: one dead, the other serves; both dead, the other
   for (let i = 0; i < 5; i++) assert.equal((await ask(edge, '/us/x')).servedBy, 'eu')
 })
 
-test('three regions: each is reached by its prefix and both others stand in', async (t) => {
+test('three regions: each is reached by its prefix, both others stand in, and each alone serves all', async (t) => {
   const edge = await startEdge({ us: 1, eu: 1, ap: 1 })
   t.after(() => edge.stop())
   assert.equal((await ask(edge, '/ap/x')).servedBy, 'ap')
@@ -184,4 +184,8 @@ test('three regions: each is reached by its prefix and both others stand in', as
   const standIns = new Set<unknown>()
   for (let i = 0; i < 20; i++) standIns.add((await ask(edge, '/ap/x')).servedBy)
   assert.deepEqual(standIns, new Set(['us', 'eu']))
+  await edge.backends['us']?.[0]?.kill()
+  for (let i = 0; i < 20; i++) {
+    for (const path of ['/ap/x', '/us/x']) assert.equal((await ask(edge, path)).servedBy, 'eu')
+  }
 })

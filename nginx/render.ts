@@ -4,7 +4,8 @@
  * Invariant: the policy — who is asked first, who stands in, how often — is written once, in `renderRegions`. Compose
  * includes its output as the committed file regions.conf (a test compares the two), the local run has it inlined.
  *
- * A further region in compose: `node nginx/render.ts us=backends-us:3000 eu=backends-eu:3000 ap=… > nginx/regions.conf`.
+ * A further region in compose: `node nginx/render.ts us=backends-us:3000 eu=backends-eu:3000 ap=… > regions.new`, with
+ * Node 24, and then the file's content into nginx/regions.conf.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +31,7 @@ export interface NginxOptions extends RegionOptions {
 
 /** Connections kept open to each upstream by each worker; without them a quarter of the throughput. */
 const upstreamKeepalive = 64
-/** Below the 5 s after which Node by default closes an idle connection, so that NGINX never picks one that is being closed. */
+/** Far below the 75 s after which a backend closes an idle connection, so that NGINX never picks one that is being closed. */
 const upstreamKeepaliveTimeout = '4s'
 
 /** The configuration for `nginx -c FILE -g 'daemon off;'`. */
@@ -57,7 +58,8 @@ export function renderRegions({ upstreams, resolver }: RegionOptions): string {
   const invalid = regions.find((region) => !/^[a-z][a-z0-9-]{0,19}$/.test(region))
   if (invalid !== undefined) throw new Error(`not a region name: ${JSON.stringify(invalid)}`)
   const resolve = resolver === undefined ? '' : ' resolve'
-  // Every backend of the region itself (a name that is looked up may stand for two), and then one elsewhere.
+  // Every backend of the region itself (a name that is looked up may stand for two), then elsewhere until one is reached of
+  // the last region that is well.
   const ownMax = Math.max(
     resolver === undefined ? 1 : 2,
     ...Object.values(upstreams).map((own) => own.length),
@@ -82,7 +84,7 @@ export function renderRegions({ upstreams, resolver }: RegionOptions): string {
     ...regions.map((region) => `    "~^/${region}([/?]|$)" ${region};\n`),
     `}\nmap $host $region_names {\n    default '${regions.map((region) => `"${region}"`).join(',')}';\n}\n`,
     resolver === undefined ? '' : `resolver ${resolver} valid=2s ipv6=off;\n`,
-    `proxy_next_upstream_tries ${ownMax + 1};\n`,
+    `proxy_next_upstream_tries ${ownMax * Math.max(1, regions.length - 1) + 1};\n`,
     ...blocks,
   ].join('')
 }

@@ -23,6 +23,10 @@ function wantedOrExit(): Wanted {
 function verdict(record: RunRecord, out: string): string {
   const { acknowledged, lost, faults, recoveries, failuresDirect, failuresThrough, reasons, unresolved } =
     summarize(record)
+  const more = [
+    ...(wanted.backends === undefined ? [] : [`--backends ${wanted.backends}`]),
+    ...(wanted.target === 'local' ? [] : [`--target ${wanted.target}`]),
+  ]
   const lines = [
     '',
     `${faults} faults, ${acknowledged} writes acknowledged, ${lost} lost or doubled`,
@@ -39,7 +43,7 @@ function verdict(record: RunRecord, out: string): string {
     `report: ${join(out, 'report.html')}`,
     record.passed
       ? `PASSED with seed ${record.seed}`
-      : `FAILED: repeat with --seed ${record.seed} --minutes ${record.minutes} --scenario ${record.scenario}`,
+      : `FAILED: repeat with ${[`--seed ${record.seed} --minutes ${record.minutes} --scenario ${record.scenario}`, ...more].join(' ')}`,
   ]
   return lines.join('\n')
 }

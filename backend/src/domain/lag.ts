@@ -10,6 +10,7 @@
 
 import type { Mark } from './event.ts'
 import { formatTime } from './property.ts'
+import { regionOf } from './stamp.ts'
 
 /** Another region's actor, as its heartbeats describe it. */
 export interface Source {
@@ -136,7 +137,9 @@ export function mergedEverywhereAt(
   regions: readonly string[],
   sources: readonly Source[],
 ): number | undefined {
-  const newest = [...newestSources(sources).values()]
+  // Also an earlier actor of this region is a source, once the region has got a new name.
+  const others = sources.filter((source) => source.region !== regionOf(ownActor))
+  const newest = [...newestSources(others).values()]
   if (newest.length + 1 < regions.length) return undefined
   const aheadAtMost = new Map<string, number | null>([
     [ownActor, 0],

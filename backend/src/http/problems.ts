@@ -78,7 +78,7 @@ export const problemTable = {
 
   // The region cannot answer now; NGINX asks another one. Cure: wait as `Retry-After` says, and use the same request id.
 
-  /** More requests than the region can queue. */
+  /** More requests are under way than this backend's database answers in 300 ms. */
   overloaded: { status: 429, title: 'Too many requests' },
   /** The region's database does not answer in time. A write may have been accepted: the retry will tell. */
   database_unavailable: { status: 503, title: 'Database is unavailable' },
@@ -86,12 +86,13 @@ export const problemTable = {
   not_ready: { status: 503, title: 'Region is not ready' },
   /**
    * The database is not the one that this region's actor wrote to: rebuilt, restored or promoted. Serving it could
-   * issue a version twice. Cure: the operator re-initialises the region.
+   * issue a version twice. Cure: give it a new name, docs/operations.md#incarnation_mismatch.
    */
   incarnation_mismatch: { status: 503, title: 'Database is another incarnation' },
   /**
    * The region's replication slot is gone, so accepted writes would never leave the region. Cause: it was dropped, or
-   * Kafka was away until `max_slot_wal_keep_size` was used up. Cure: the operator re-initialises the region.
+   * Kafka was away until `max_slot_wal_keep_size` was used up. Cure: make a new one and send everything again,
+   * docs/operations.md#slot_lost. Do not rebuild the region: only it has what it accepted last.
    */
   slot_lost: { status: 503, title: 'Replication slot is lost' },
 

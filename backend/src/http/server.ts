@@ -36,7 +36,7 @@ const backlogMax = 4096
  * never does; but Node starts all that it reads, and one client that sends thousands keeps all others waiting.
  */
 const pipelinedMax = 16
-/** Above the 60 s for which NGINX keeps an idle upstream connection, so that NGINX is the one that closes it. */
+/** Above the 4 s for which NGINX keeps an idle upstream connection, so that NGINX is the one that closes it. */
 const keepAliveTimeoutMs = 75_000
 /** A draining server still answers on idle connections for this long: a request may be on its way. */
 const idleGraceMs = 500

@@ -31,7 +31,7 @@ export function createMetrics(region: string) {
     writeBatchSize: new Histogram({
       name: 'meridian_write_batch_size',
       help: 'Writes that shared a statement and a flush',
-      buckets: [1, 2, 4, 8, 16, 32, 64],
+      buckets: [1, 2, 4, 8, 16, 32],
       registers,
     }),
     lagSeconds: gauge(
