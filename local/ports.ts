@@ -3,7 +3,7 @@
  * client's socket cannot take the port between the check and the child's bind.
  */
 import { randomInt } from 'node:crypto'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 
 const lowestPort = 15_000
 const highestPort = 32_000
@@ -26,6 +26,18 @@ export async function isPortFree(port: number, host?: string): Promise<boolean> 
   const hosts = host === undefined ? ['127.0.0.1', '0.0.0.0'] : [host]
   for (const address of hosts) if (!(await canBind(port, address))) return false
   return true
+}
+
+/** Whether a program accepts connections there. Asking by binding could take the port from one that is about to. */
+export async function isListening(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host })
+    socket.once('error', () => resolve(false))
+    socket.once('connect', () => {
+      resolve(true)
+      socket.destroy()
+    })
+  })
 }
 
 async function canBind(port: number, host: string): Promise<boolean> {

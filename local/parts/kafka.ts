@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Admin } from '@platformatic/kafka'
 import { projectRoot } from '../paths.ts'
-import { freePort, isPortFree } from '../ports.ts'
+import { freePort, isListening } from '../ports.ts'
 import { ManagedProcess } from '../process.ts'
 import { ensureTool } from '../tools.ts'
 import type { Progress } from '../tools.ts'
@@ -110,7 +110,7 @@ function newClusterId(): string {
 
 /** True once the broker itself is in the cluster's metadata: a broker that still recovers answers without it. */
 async function probe(port: number, brokers: string): Promise<boolean> {
-  if (await isPortFree(port, host)) return false
+  if (!(await isListening(port, host))) return false
   const admin = new Admin({
     clientId: 'local-run',
     bootstrapBrokers: [brokers],
