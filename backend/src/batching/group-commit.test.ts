@@ -191,6 +191,26 @@ test('what a refusal shows makes others stale too, and a write that is tried aga
   assert.equal(batches.length, 3)
 })
 
+test('writes that are not stale any more when they are explained keep their order', async () => {
+  const { writes, batches } = open({ explain: async (refused) => refused.map(() => undefined) })
+  const outcomes = [
+    writes.submit(request({ id: 1, requestId: 'a' })),
+    ...['b', 'c', 'd'].map((requestId) =>
+      writes.submit(request({ id: 1, requestId, guard: { version: 1 } })),
+    ),
+  ]
+  for (const [before, requestId] of ['a', 'b', 'c', 'd'].entries()) {
+    await settled()
+    const batch = batches[before]
+    assert.deepEqual(
+      batch?.writes.map((one) => one.requestId),
+      [requestId],
+    )
+    batch?.accept(view(before + 1))
+  }
+  assert.deepEqual(await kindsOf(outcomes), ['accepted', 'accepted', 'accepted', 'accepted'])
+})
+
 test('a batch that one of its writes has spoilt is taken apart; any other failure fails all of it', async () => {
   const spoilt = new Error('one of them')
   const { writes, batches } = open({ isDueToOne: (error) => error === spoilt })
