@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { conflictsArbitrary, seedState, statesArbitrary } from '../testing/arbitraries.ts'
 import { decodeEtag, encodeEtag } from './etag.ts'
 import { encodePropertyEvent, parseEvent } from './event.ts'
-import { fieldTable } from './fields.ts'
+import { fieldNames, fieldTable } from './fields.ts'
 import { formatTime, viewOf } from './property.ts'
 
 test('an ETag names its vector, with or without quotes', () => {
@@ -52,6 +52,12 @@ test('an event of a release without deletion is of a live property', () => {
   delete property.deleted
   const event = parseEvent(JSON.stringify({ property, ...rest }))
   assert.deepEqual(event.type === 'property' && event.state, seedState())
+})
+
+test('every field that the first release did not have says what an event without it means', () => {
+  const first = ['price', 'bedrooms', 'bathrooms', 'title', 'description', 'status']
+  const required = fieldNames.filter((name) => !('absent' in fieldTable[name]))
+  assert.deepEqual(required, first, 'without `absent`, events of older releases would be quarantined')
 })
 
 test('content that cannot be stored is refused, a stamp is not refused for its time', () => {

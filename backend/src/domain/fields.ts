@@ -3,7 +3,8 @@
  *
  * Invariant: fields of one merge group only make sense together, so they carry equal stamps in every state: a write
  * that changes one field of a group stamps all of them, and a merge takes all of them from the same side. A further
- * field is one line here and one column in a migration.
+ * field is one entry here and one column in a migration; a property without it has its `absent` value, so that events
+ * of an older release stay readable.
  */
 
 import { z } from 'zod'
@@ -31,6 +32,8 @@ interface FieldDefinition {
   /** PostgreSQL column type; the column has the field's name. */
   readonly sqlType: string
   readonly schema: z.ZodType
+  /** What a state from before the field has: the default of its column. Only the first fields need none. */
+  readonly absent?: unknown
 }
 
 export const fieldTable = {
@@ -57,7 +60,7 @@ export const fieldTable = {
   description: { group: 'description', sqlType: 'text', schema: text(10_000) },
   status: { group: 'status', sqlType: 'text', schema: z.enum(statuses) },
   /** The tombstone: nothing else of a property changes when it is deleted, and restoring it is an ordinary write. */
-  deleted: { group: 'deleted', sqlType: 'boolean', schema: z.boolean() },
+  deleted: { group: 'deleted', sqlType: 'boolean', schema: z.boolean(), absent: false },
 } as const satisfies Record<string, FieldDefinition>
 
 export type FieldName = keyof typeof fieldTable
@@ -72,15 +75,16 @@ export const groups: ReadonlyMap<string, readonly FieldName[]> = Map.groupBy(
   (name) => fieldTable[name].group,
 )
 
-/**
- * Every mutable field: the shape of a whole property, in events and seeds. Both are older than `deleted`, so without it
- * a property is live.
- */
-export const fieldsSchema = z.object({
-  ...(Object.fromEntries(fieldNames.map((name) => [name, fieldTable[name].schema])) as {
-    [F in FieldName]: (typeof fieldTable)[F]['schema']
-  }),
-  deleted: fieldTable.deleted.schema.default(false),
-})
+function inWholeState(name: FieldName): z.ZodType {
+  const { schema, absent }: FieldDefinition = fieldTable[name]
+  return absent === undefined ? schema : schema.default(absent)
+}
+
+/** Every mutable field: the shape of a whole property, in events and seeds, also of those that are older than a field. */
+export const fieldsSchema = z.object(
+  Object.fromEntries(fieldNames.map((name) => [name, inWholeState(name)])) as {
+    [F in FieldName]: z.ZodType<Fields[F]>
+  },
+)
 
 export const isFieldName = (name: string): name is FieldName => Object.hasOwn(fieldTable, name)
