@@ -101,15 +101,25 @@ test('an invalid X-Request-ID is not echoed', async () => {
 test('what the store cannot do is a 503 with a time to wait; what nobody foresaw is a 500 without a stack', async () => {
   const url = `${app.url}/us/properties/8`
   app.store.gate = () =>
-    Promise.reject(new UnavailableError('database_unavailable', 'no answer within 600 ms'))
+    Promise.reject(
+      new UnavailableError('database_unavailable', 'Not in time.', { cause: new Error('disk full') }),
+    )
+  app.lines.length = 0
   for (const response of [
     await get('/us/properties/8'),
     await put(url, { price: 1, version: 1 }),
     await get('/us/conflicts'),
   ]) {
     assert.equal(response.headers.get('retry-after'), '1')
-    await assertProblem(response, 503, 'database_unavailable')
+    const body = await assertProblem(response, 503, 'database_unavailable')
+    assert.doesNotMatch(JSON.stringify(body), /disk full/)
   }
+  const reasons = app.lines.filter(({ msg }) => msg === 'database unavailable')
+  assert.deepEqual(
+    reasons.map(({ level, reason }) => [level, reason]),
+    [[40, 'disk full']],
+    'the reason once, not with each request',
+  )
   app.store.gate = () => Promise.reject(new UnavailableError('overloaded', 'queue is full'))
   const overloaded = await get('/us/properties/8')
   assert.equal(overloaded.headers.get('retry-after'), '1')

@@ -7,7 +7,6 @@
 
 import type { RequestListener } from 'node:http'
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
-import type { Logger } from 'pino'
 import { sendProblem } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { contextOf } from './request-context.ts'
@@ -15,6 +14,7 @@ import { refuseEarly } from './refuse-early.ts'
 import { requestLog } from './request-log.ts'
 import { localRouter, regionRouter } from './routes.ts'
 import { UnavailableError } from './store.ts'
+import { describeError } from '../runtime/describe-error.ts'
 
 /** The whole API over its dependencies; `startServer` in `server.ts` listens with it. */
 export function createHttpApp(dependencies: HttpDependencies): RequestListener {
@@ -31,7 +31,7 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
   app.use(router)
   app.use(localRouter(dependencies))
   app.use(unknownPath(dependencies.regions))
-  app.use(answerError(dependencies.log))
+  app.use(answerError(dependencies))
   return refuseEarly(app, dependencies)
 }
 
@@ -55,7 +55,11 @@ function unknownPath(regions: readonly string[]): RequestHandler {
   return (_, response) => sendProblem(response, { code: 'unknown_path', detail })
 }
 
-function answerError(log: Logger): ErrorRequestHandler {
+/** Why the database is unavailable is logged so often at most, ms: an outage has the same reason a thousand times a second. */
+const reasonIntervalMs = 1000
+
+function answerError({ log, now }: Pick<HttpDependencies, 'log' | 'now'>): ErrorRequestHandler {
+  let reasonLoggedAt = -Infinity
   // Express knows an error handler by its four parameters.
   return (error: unknown, request, response, _next) => {
     if (response.headersSent) {
@@ -63,8 +67,10 @@ function answerError(log: Logger): ErrorRequestHandler {
       return
     }
     if (error instanceof UnavailableError) {
-      // The request's own line says that it happened; an outage would repeat the cause a thousand times a second.
-      log.debug({ err: error }, 'dependency unavailable')
+      if (error.cause !== undefined && now() - reasonLoggedAt >= reasonIntervalMs) {
+        reasonLoggedAt = now()
+        log.warn({ reason: describeError(error.cause) }, 'database unavailable')
+      }
       return sendProblem(response, { code: error.code, detail: error.message })
     }
     if (error instanceof URIError) {
