@@ -208,4 +208,10 @@ test('a region whose slot is lost says so and accepts no writes', async () => {
   )
   await waitUntil(async () => (await ready()).status === 503, { what: 'slot_lost', timeoutMs: 20_000 })
   assert.equal((await ready()).body.code, 'slot_lost')
+  const write = await fetch(`${system.backend('us').url}/us/properties/1`, {
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json', 'X-Request-ID': 'after-the-slot', 'If-Match': '*' },
+    body: '{"title": "Would never leave the region"}',
+  })
+  assert.deepEqual([write.status, ((await write.json()) as { code?: string }).code], [503, 'slot_lost'])
 })

@@ -10,6 +10,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { clusterOf, type Config } from './config.ts'
+import { conflictKinds } from './domain/conflict.ts'
 import type { Incarnation, Prepared } from './domain/incarnation.ts'
 import { lagReport, mergedEverywhereAt } from './domain/lag.ts'
 import { createHttpApp } from './http/app.ts'
@@ -51,6 +52,8 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
   const { REGION: region, REGIONS: regions, DATABASE_URL: databaseUrl } = config
   const now = (): number => Date.now()
   const metrics = createMetrics(region)
+  // An alert on an increase sees the first one only if there was a 0 before.
+  for (const kind of conflictKinds) metrics.conflicts.inc({ kind }, 0)
   const pool = createPool(databaseUrl, {
     max: config.DATABASE_POOL_MAX,
     onError: () => metrics.idleConnectionErrors.inc(),

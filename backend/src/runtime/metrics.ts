@@ -58,10 +58,13 @@ export function createMetrics(region: string) {
       'WAL that may still be written before the slot is lost',
     ),
     applierActive: gauge('meridian_applier_active', '1 while this process merges', ['cluster']),
-    applied: counter('meridian_applied_total', 'States stored as they came'),
-    merged: counter('meridian_merged_total', 'States that were merged with concurrent local ones'),
+    applied: counter('meridian_applied_total', 'Properties of a batch stored as they came'),
+    merged: counter('meridian_merged_total', 'Properties of a batch joined with a concurrent state'),
     conflicts: counter('meridian_conflicts_total', 'Conflict records added or changed', ['kind']),
-    duplicates: counter('meridian_duplicates_total', 'Events that brought nothing new'),
+    duplicates: counter(
+      'meridian_duplicates_total',
+      'Properties of a batch unchanged, or stored with conflict records',
+    ),
     quarantined: counter('meridian_quarantined_total', 'Records that could not be merged'),
     claimsPruned: counter('meridian_claims_pruned_total', 'Claims deleted after their retention'),
     serviceRestarts: counter('meridian_service_restarts_total', 'Services started again after a failure', [
