@@ -63,7 +63,7 @@ async function run(context: Context): Promise<readonly Row[]> {
       title: `Answers (200 and 409), 64 connections write to ${hot} properties`,
       unit: '/s',
       values,
-      anchor: { title: 'the same mix on pgbench, 64 clients', values: anchors },
+      anchor: { title: 'pgbench on the same 10 properties, 64 clients', values: anchors },
       goal: { atLeast: 1 },
       note: `accepted: ${percent(shares.ours)}, with pgbench ${percent(shares.anchor)}`,
     },

@@ -27,9 +27,9 @@ export function renderMarkdown(record: RunRecord, picture: string): string {
 function introduction({ failures, overloads }: RunRecord): string {
   const lines = [
     'Each figure is a ratio: what the system does, over what an anchor does on the same machine and the same database ' +
-      'server in the same run, in turns. Ratios carry over to other machines, absolute numbers do not. Written by ' +
-      '`npm run bench`; a run counts only if every acknowledged write is found in the database, once, and both regions ' +
-      'are equal in the end.',
+      'server in the same run, in turns. Ratios depend less on the machine than absolute numbers do; its number of cores still ' +
+      'matters. Written by `npm run bench`; a run counts only if every acknowledged write is found in the database, once, ' +
+      'and the regions are equal after the figures that replicate.',
   ]
   for (const { figure, reason } of failures) lines.push(`**Failed: ${figure}** (${reason})`)
   if (overloads > 0) lines.push(`${overloads} writes were answered with 429 or 503 in all measurements.`)

@@ -1,5 +1,5 @@
 /**
- * The figures behind the README: `node tests/faults/measure.ts` prints one JSON line for each, in about three minutes;
+ * Figures of the system under load and faults: `node tests/faults/measure.ts` prints one JSON line for each, in about three minutes;
  * with names (`memory`, `visibility`, `saturation`, `failover`, `takeover`) only those.
  *
  * From a write's commit to its visibility in the other region is taken from PostgreSQL itself: both databases keep the

@@ -82,7 +82,7 @@ export const problemTable = {
   overloaded: { status: 429, title: 'Too many requests' },
   /** The region's database does not answer in time. A write may have been accepted: the retry will tell. */
   database_unavailable: { status: 503, title: 'Database is unavailable' },
-  /** The backend is starting: migrating, seeding, creating its slot, or catching up. */
+  /** The backend is starting: migrating, seeding, or creating its slot. */
   not_ready: { status: 503, title: 'Region is not ready' },
   /**
    * The database is not the one that this region's actor wrote to: rebuilt, restored or promoted. Serving it could
