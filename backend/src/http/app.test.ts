@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import type { ConflictRecord } from '../domain/conflict.ts'
 import { UnavailableError } from './store.ts'
+import { RawClient } from './testing/raw-client.ts'
 import { assertProblem, json, put, startTestApp, type TestApp } from './testing/test-app.ts'
 
 let app: TestApp
@@ -96,6 +97,24 @@ test('an invalid X-Request-ID is not echoed', async () => {
   assert.equal(response.headers.get('x-request-id'), null)
   assert.equal(response.status, 200)
   await response.text()
+})
+
+test('a target that is a whole URI is served by its path', async () => {
+  const client = await RawClient.open(app.port)
+  for (const [target, status] of [
+    ['http://listings.example/us/health', 200],
+    ['http://[x/us/health', 200],
+    ['foo://x', 404],
+    ['foo://x?y', 404],
+    ['*', 404],
+  ] as const) {
+    client.send(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    const answer = await client.answer()
+    assert.equal(answer.status, status, target)
+    assert.equal(answer.headers['x-served-by'], 'us')
+    assert.doesNotThrow(() => JSON.parse(answer.body), target)
+  }
+  client.close()
 })
 
 test('what the store cannot do is a 503 with a time to wait; what nobody foresaw is a 500 without a stack', async () => {

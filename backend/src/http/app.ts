@@ -32,7 +32,21 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
   app.use(localRouter(dependencies))
   app.use(unknownPath(dependencies.regions))
   app.use(answerError(dependencies))
-  return refuseEarly(app, dependencies)
+  const serve = refuseEarly(app, dependencies)
+  return (request, response) => {
+    request.url = originForm(request.url)
+    serve(request, response)
+  }
+}
+
+/**
+ * Path and query of a request's target. RFC 9112, 3.2.2: a server accepts an absolute URI too; Express would answer those
+ * of other schemes, or that it cannot parse, by itself and in HTML.
+ */
+function originForm(target = '/'): string {
+  if (target.startsWith('/')) return target
+  const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')
+  return path.startsWith('/') ? path : `/${path}`
 }
 
 /** More header lines than clients and proxies have a reason to send; every line is looked at in several places. */

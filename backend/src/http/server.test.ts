@@ -128,6 +128,16 @@ test('nonsense in a pipeline does not cut off the answers before it', async () =
   })
 })
 
+test('a body that breaks off in a pipeline is not answered in place of what was asked before', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  app.store.gate = () => promise
+  const client = await RawClient.open(app.port)
+  const head = `PUT /us/properties/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Request-ID: ${freshRequestId()}`
+  client.send(`${getBytes}${head}\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n`)
+  await assert.rejects(client.answer())
+  resolve()
+})
+
 test('a connection has a few requests under way; more are refused in their turn, and nothing of them is begun', async () => {
   const own = await startTestApp()
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -221,6 +231,29 @@ test('a client that goes away is logged as such and has no effect', async () => 
   while (app.observed.length === 0) await sleep(5)
   assert.match(app.observed[0] ?? '', /aborted$/)
   assert.equal(app.store.claims.size, claimsBefore)
+})
+
+test('draining: all that was sent in a pipeline is answered, and only the last answer closes the connection', async () => {
+  const own = await startTestApp()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let begun = 0
+  own.store.gate = () => {
+    begun++
+    return promise
+  }
+  const client = await RawClient.open(own.port)
+  client.send(getBytes.repeat(3))
+  while (begun < 3) await sleep(5)
+  const drained = own.drain()
+  client.send(getBytes)
+  await sleep(20)
+  resolve()
+  const connections: (string | undefined)[] = []
+  for (let answer = 0; answer < 3; answer++) connections.push((await client.answer()).headers['connection'])
+  assert.deepEqual(connections, ['keep-alive', 'keep-alive', 'close'])
+  assert.equal(await client.closed(), '')
+  assert.equal(begun, 3, 'what comes behind a closing answer is not begun')
+  await drained
 })
 
 test('draining: idle connections are closed, a late request on one is still answered', async () => {

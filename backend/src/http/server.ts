@@ -139,19 +139,33 @@ class Traffic {
     const owed = this.#owed.get(socket)
     owed?.add(response)
     this.#latest.set(socket, response)
-    if (this.#closing) response.shouldKeepAlive = false
+    if (this.#closing) this.#endWith(response)
     response.once('close', () => owed?.delete(response))
     return owed?.size ?? 0
+  }
+
+  /** How many answers are owed on this connection. */
+  owedOn(socket: Duplex): number {
+    return this.#owed.get(socket as Socket)?.size ?? 0
   }
 
   latestOn(socket: Duplex): ServerResponse | undefined {
     return this.#latest.get(socket)
   }
 
-  /** From now on every answer tells its client to go elsewhere (`Connection: close`). */
+  /** From now on the last answer on a connection tells its client to go elsewhere (`Connection: close`). */
   closeConnections(): void {
     this.#closing = true
-    for (const owed of this.#owed.values()) for (const response of owed) response.shouldKeepAlive = false
+    for (const owed of this.#owed.values()) {
+      const last = [...owed].at(-1)
+      if (last) this.#endWith(last)
+    }
+  }
+
+  /** Closes the connection after this answer, and after those that are owed before it. */
+  #endWith(response: ServerResponse): void {
+    response.shouldKeepAlive = false
+    this.ending.add(response.req.socket)
   }
 
   /** Connections that have never sent a byte, which Node does not count as idle. */
@@ -197,7 +211,7 @@ function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex, traffic: Traf
   }
   const latest = traffic.latestOn(socket)
   const idle = !latest || (latest.writableFinished && latest.req.complete)
-  const waitsForBody = latest && !latest.headersSent && !latest.req.complete
+  const waitsForBody = latest && !latest.headersSent && !latest.req.complete && traffic.owedOn(socket) === 1
   if (idle || waitsForBody) answer()
   else if (latest.req.complete) latest.once('finish', answer)
   else socket.destroy()
