@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
+import { CoalescedReads } from './batching/coalesced-reads.ts'
 import { clusterOf, type Config } from './config.ts'
 import { conflictKinds } from './domain/conflict.ts'
 import type { Incarnation, Prepared } from './domain/incarnation.ts'
@@ -25,7 +26,7 @@ import { pruneBatchMax, pruneClaims } from './postgres/prune-claims.ts'
 import { readSlotHealth } from './postgres/read-slot-health.ts'
 import { readSources } from './postgres/read-sources.ts'
 import { replicationSource } from './postgres/replication-source.ts'
-import { createRegionStore, orUnavailable } from './region-store.ts'
+import { answerMaxMs, createRegionStore, orUnavailable } from './region-store.ts'
 import { Applier } from './replication/applier.ts'
 import { applierBatchBounds } from './replication/batch-size.ts'
 import type { EventLog, MergeSession } from './replication/ports.ts'
@@ -77,9 +78,17 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
     throw new UnavailableError('not_ready', 'This region does not accept writes yet.')
   }
 
+  const sources = new CoalescedReads<'all', Awaited<ReturnType<typeof readSources>>>({
+    query: async () => new Map([['all', await readSources(pool)]]),
+    keysPerQueryMax: 1,
+    defer: setImmediate,
+    waitMaxMs: answerMaxMs,
+    now: () => performance.now(),
+  })
   const lag = () =>
     orUnavailable(async () => {
-      const known = await readSources(pool)
+      const known = await sources.read('all')
+      if (!known) throw new Error('unreachable')
       return lagReport(region, regions, known.sources, known.now)
     })
 

@@ -9,6 +9,7 @@ import pg from 'pg'
 import { Admission } from './batching/admission.ts'
 import { CoalescedReads } from './batching/coalesced-reads.ts'
 import { GroupCommit } from './batching/group-commit.ts'
+import type { ConflictRecord } from './domain/conflict.ts'
 import { viewOf, type PropertyView } from './domain/property.ts'
 import { storeRefusals, UnavailableError, type PropertyStore } from './http/store.ts'
 import { readConflictsOf, readOpenConflicts } from './postgres/read-conflicts.ts'
@@ -16,7 +17,9 @@ import { readProperties } from './postgres/read-properties.ts'
 import { explainRefusals, writeBatch } from './postgres/write-batch.ts'
 
 /** Longest time until a request is answered, ms: below NGINX's read timeout of 900, with room for the answer. */
-const answerMaxMs = 650
+export const answerMaxMs = 650
+/** Properties in a query at most. */
+const propertiesPerQueryMax = 256
 
 /** SQLSTATE classes of failures that one of several writes has caused: data, constraint, rolled back as a victim. */
 const classesDueToOne: ReadonlySet<string> = new Set(['22', '23', '40'])
@@ -38,6 +41,7 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
     if (refusal) throw new UnavailableError(refusal, storeRefusals[refusal])
     return await admission.run(() => orUnavailable(work))
   }
+  const shared = { defer: setImmediate, waitMaxMs: answerMaxMs, now }
   const writes = new GroupCommit({
     commit: async (batch) => {
       observeBatch(batch.length)
@@ -46,21 +50,33 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
     explain: (refused) => explainRefusals(pool, refused),
     isDueToOne: (error) =>
       error instanceof pg.DatabaseError && classesDueToOne.has(error.code?.slice(0, 2) ?? ''),
-    defer: setImmediate,
-    waitMaxMs: answerMaxMs,
-    now,
+    ...shared,
   })
   const reads = new CoalescedReads<number, PropertyView>({
     query: async (ids) =>
       new Map((await readProperties(pool, ids)).map((state) => [state.id, viewOf(state)])),
-    defer: setImmediate,
+    keysPerQueryMax: propertiesPerQueryMax,
+    ...shared,
+  })
+  const openConflicts = new CoalescedReads<number, readonly ConflictRecord[]>({
+    query: async ([limit = 0]) => new Map([[limit, await readOpenConflicts(pool, limit)]]),
+    keysPerQueryMax: 1,
+    ...shared,
+  })
+  const conflictsOf = new CoalescedReads<number, readonly ConflictRecord[]>({
+    query: async ([id = 0]) => {
+      const records = await readConflictsOf(pool, id)
+      return new Map(records ? [[id, records]] : [])
+    },
+    keysPerQueryMax: 1,
+    ...shared,
   })
   return {
     refusal: () => admission.refusal,
     read: (id) => admit(() => reads.read(id)),
     write: (request) => admit(() => writes.submit(request)),
-    openConflicts: (limit) => admit(() => readOpenConflicts(pool, limit)),
-    conflictsOf: (id) => admit(() => readConflictsOf(pool, id)),
+    openConflicts: (limit) => admit(async () => (await openConflicts.read(limit)) ?? []),
+    conflictsOf: (id) => admit(() => conflictsOf.read(id)),
   }
 }
 

@@ -8,7 +8,8 @@ const settled = async (): Promise<void> => {
   for (let turn = 0; turn < 3; turn++) await setImmediate()
 }
 
-function open() {
+function open({ keysPerQueryMax = 256 } = {}) {
+  const clock = { ms: 0 }
   const queries: {
     keys: readonly number[]
     answer: (values: ReadonlyMap<number, string>) => void
@@ -20,9 +21,12 @@ function open() {
       queries.push({ keys, answer: resolve, fail: reject })
       return promise
     },
+    keysPerQueryMax,
     defer,
+    waitMaxMs: 100,
+    now: () => clock.ms,
   })
-  return { reads, queries }
+  return { reads, queries, clock }
 }
 
 test('a lone read is sent at once; reads that wait share a query, those of one key an answer', async () => {
@@ -74,4 +78,25 @@ test('a query that fails fails its reads and no others', async () => {
   await settled()
   queries[1]?.answer(new Map([[1, 'one']]))
   assert.equal(await next, 'one')
+})
+
+test('a query takes so many keys at most, and a read that nobody waits for any more is not begun', async () => {
+  const { reads, queries, clock } = open({ keysPerQueryMax: 2 })
+  const answered = [1, 2, 3, 4].map((key) => reads.read(key))
+  await settled()
+  const late = assert.rejects(reads.read(5), /waited for more than 100 ms/)
+  const askedAgain = [reads.read(6)]
+  await settled()
+  clock.ms = 101
+  askedAgain.push(reads.read(6))
+  for (const { keys, answer } of queries) answer(new Map(keys.map((key) => [key, `value ${key}`])))
+  assert.deepEqual(await Promise.all(answered), ['value 1', 'value 2', 'value 3', 'value 4'])
+  await late
+  await settled()
+  assert.deepEqual(
+    queries.map(({ keys }) => keys),
+    [[1, 2], [3, 4], [6]],
+  )
+  queries[2]?.answer(new Map([[6, 'six']]))
+  assert.deepEqual(await Promise.all(askedAgain), ['six', 'six'])
 })
