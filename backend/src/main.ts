@@ -28,7 +28,7 @@ const destination = pino.destination({ sync: false, maxLength: logWaitingMax })
 const output = new LogOutput(destination, (characters) => {
   log.warn({ characters }, 'log lines were lost, nobody read them in time')
 })
-process.on('exit', () => output.flushSync())
+process.on('exit', () => output.flushAtExit())
 const log = pino({ level: config.LOG_LEVEL, base: { region: config.REGION } }, output)
 const app = await startApp(config, log)
 

@@ -59,15 +59,19 @@ export function createPool(
 /** How often opening all connections is tried at most, in multiples of their number. */
 const openAttemptsPerConnection = 2
 
+/** The pool finds out by itself that a client is broken when it gets it back. */
+const dropBroken = (): void => {}
+
 /** Opens the pool's connections one by one before requests need them, as far as the server gives them in time. */
 export async function openConnections(pool: pg.Pool): Promise<void> {
   const { max } = pool.options
   const clients: pg.PoolClient[] = []
   for (let attempt = 0; attempt < max * openAttemptsPerConnection && clients.length < max; attempt++) {
     const client = await pool.connect().catch(() => undefined) // what fails now is tried again by requests
-    if (client) clients.push(client)
+    // The pool listens only while it holds a client, and without a listener one that breaks would end the process.
+    if (client) clients.push(client.on('error', dropBroken))
   }
-  for (const client of clients) client.release()
+  for (const client of clients) client.off('error', dropBroken).release()
 }
 
 /** Longest wait for a new connection of a background service, ms. */

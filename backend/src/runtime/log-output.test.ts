@@ -21,7 +21,7 @@ test('lines are written together, when there are many', () => {
   const lines = Array.from({ length: linesMax + 1 }, (_, n) => `line ${n}\n`)
   for (const line of lines) output.write(line)
   assert.deepEqual(written, [lines.slice(0, linesMax).join('')])
-  output.flushSync()
+  output.flushAtExit()
   assert.equal(written.join(''), lines.join(''))
 })
 
@@ -40,14 +40,14 @@ test('a lone line is written after a while', (t) => {
 test('a flush leaves nothing behind, and writes nothing twice', () => {
   const { output, written, flushed } = outputInto()
   output.write('last\n')
-  output.flushSync()
-  output.flushSync()
+  output.flushAtExit()
+  output.flushAtExit()
   assert.deepEqual(written, ['last\n'])
   assert.equal(flushed(), 2)
 })
 
 test('an orderly stop waits for the reader, but not for ever, and not for nothing', async () => {
-  const { output, written, destination } = outputInto()
+  const { output, written, destination, flushed } = outputInto()
   await output.drained(60_000)
   output.write('last\n')
   let isDrained = false
@@ -59,12 +59,14 @@ test('an orderly stop waits for the reader, but not for ever, and not for nothin
   await drained
   output.write('nobody reads this\n')
   await output.drained(1)
+  output.flushAtExit()
+  assert.equal(flushed(), 0, 'the end of the process waits for nobody either')
 })
 
 test('what is lost is told once the reader is back', () => {
   const { output, destination, lost } = outputInto()
   output.write('x\n')
-  output.flushSync()
+  output.flushAtExit()
   destination.emit('drop', 'twelve chars')
   destination.emit('drop', '34')
   assert.deepEqual(lost, [])

@@ -3,8 +3,7 @@
  *
  * Invariant: a line waits for `flushMs` at most before it is handed to the system, and an orderly stop waits for the
  * reader (`drained`). A reader that is too slow delays no request: what it leaves behind is bounded, and what is lost
- * beyond that is told. In a crash `flushSync` hands over what waits; the rest of a write that has begun is lost then if
- * the reader is slow. Lines are joined only when they are written; pino's own destination joins them one by one, and
+ * beyond that is told. In a crash `flushAtExit` hands over what waits, to a reader that is there. Lines are joined only when they are written; pino's own destination joins them one by one, and
  * copies what has gathered with each line.
  */
 
@@ -24,6 +23,8 @@ export class LogOutput {
   #lines: string[] = []
   #timer: NodeJS.Timeout | undefined
   #isWriting = false
+  /** Nobody has read in time. */
+  #isStuck = false
   #lost = 0
 
   /** `onLost` is told of characters that nobody read in time, once the destination takes lines again. */
@@ -50,11 +51,16 @@ export class LogOutput {
   async drained(maxMs: number): Promise<void> {
     this.#flush()
     if (!this.#isWriting) return
-    await once(this.#destination, 'drain', { signal: AbortSignal.timeout(maxMs) }).catch(() => {})
+    const signal = AbortSignal.timeout(maxMs)
+    await once(this.#destination, 'drain', { signal }).catch(() => (this.#isStuck = true))
   }
 
-  /** Hands over what waits; pino calls it before the process ends by an error. */
-  flushSync(): void {
+  /**
+   * Hands over what waits, as the process's last act: it blocks until somebody has read it, unless `drained` has waited
+   * in vain. Not named as pino's destinations name it: pino would call it with each fatal line, also while serving.
+   */
+  flushAtExit(): void {
+    if (this.#isStuck) return
     this.#flush()
     this.#destination.flushSync()
   }
