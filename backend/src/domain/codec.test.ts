@@ -45,6 +45,12 @@ test('an event reads back as it was written, unknown members included', () => {
   )
 })
 
+test('a field overrules a member of its name that an older backend has left', () => {
+  const state = { ...seedState(), extra: { deleted: true, garden: 1 } }
+  const event = parseEvent(encodePropertyEvent({ actor: 'us.a', state, conflicts: [], claims: [] }))
+  assert.deepEqual(event.type === 'property' && event.state, { ...seedState(), extra: { garden: 1 } })
+})
+
 test('an event of a release without deletion is of a live property', () => {
   const { property, ...rest } = JSON.parse(
     encodePropertyEvent({ actor: 'us.a', state: seedState(), conflicts: [], claims: [] }),

@@ -30,7 +30,8 @@ const acceptanceSchema = z.object({
   fingerprint: z.string().max(100),
   status: z.int(),
   version: z.int().min(1),
-  etag: z.string().max(2000),
+  /** Grows with the number of actors that have ever written the property. */
+  etag: z.string().max(65_536),
   xid: decimalSchema,
   t: z.int().min(0),
 }) satisfies z.ZodType<Acceptance>
@@ -106,7 +107,7 @@ export function encodePropertyEvent(event: Omit<PropertyEvent, 'type'>): string 
     schema: 1,
     type: 'property',
     actor: event.actor,
-    property: { id, region_origin, ...fields, ...extra },
+    property: { ...extra, id, region_origin, ...fields },
     vector,
     stamps,
     conflicts: event.conflicts,

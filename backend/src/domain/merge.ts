@@ -8,7 +8,7 @@
  * an overwrite replaces: it is recorded unless the delete has seen it.
  */
 
-import { fieldNames, groups, type FieldName, type Fields } from './fields.ts'
+import { fieldNames, groups, isFieldName, type FieldName, type Fields } from './fields.ts'
 import { conflictId, type ConflictRecord } from './conflict.ts'
 import { compareStamps, covers, joinVectors, seedStamp, type Stamp } from './stamp.ts'
 import type { PropertyState } from './property.ts'
@@ -51,6 +51,7 @@ function joinExtra(
 ): Readonly<Record<string, unknown>> {
   const extra: Record<string, unknown> = {}
   for (const name of new Set([...Object.keys(a.extra), ...Object.keys(b.extra)])) {
+    if (isFieldName(name)) continue
     const winner = compareExtra(a, b, name) >= 0 ? a : b
     extra[name] = winner.extra[name]
     if (winner.stamps[name]) stamps[name] = winner.stamps[name]

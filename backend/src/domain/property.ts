@@ -19,7 +19,10 @@ export interface PropertyState {
    * members that this release does not know are kept as they came.
    */
   readonly stamps: Readonly<Record<string, Stamp>>
-  /** Members written by a newer release; merged by their stamps and passed on unchanged. */
+  /**
+   * Members written by a newer release; merged by their stamps and passed on unchanged. A member that this release knows
+   * as a field may still be here, left by an older backend of the region while it was upgraded: it counts for nothing.
+   */
   readonly extra: Readonly<Record<string, unknown>>
 }
 

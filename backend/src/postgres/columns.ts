@@ -57,8 +57,8 @@ export const takesWrite = '(NOT p.deleted OR NOT asked.deleted)'
 /** `acceptedStatus`, from the columns of what is asked. */
 export const acceptedStatusSql = 'CASE WHEN deleted THEN 204 ELSE 200 END'
 
-/** `property` of an event, from a table alias, members in the order of the HTTP contract. */
+/** `property` of an event, from a table alias; fields come after what else is known, which they overrule. */
 export const eventProperty = (alias: string): string =>
-  `(json_build_object('id', ${alias}.id, 'region_origin', ${alias}.region_origin, ${fieldNames
+  `(${alias}.extra || json_build_object('id', ${alias}.id, 'region_origin', ${alias}.region_origin, ${fieldNames
     .map((name) => `'${name}', ${alias}.${name}`)
-    .join(', ')})::jsonb || ${alias}.extra)`
+    .join(', ')})::jsonb)`

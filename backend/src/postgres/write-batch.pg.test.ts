@@ -321,3 +321,25 @@ test('batches with the same properties and request ids in opposite orders never 
     assert.equal(accepted.length, ids.length)
   }
 })
+
+test('refusals go on being explained on a connection that is older than a column', async () => {
+  const client = await database.pool.connect()
+  const explained = async () => (await explainRefusals(client, [request({ guard: { version: 9 } })]))[0]?.kind
+  try {
+    assert.equal(await explained(), 'version_conflict')
+    await database.pool.query('ALTER TABLE properties ADD COLUMN later integer NOT NULL DEFAULT 0')
+    assert.equal(await explained(), 'version_conflict')
+  } finally {
+    await database.pool.query('ALTER TABLE properties DROP COLUMN IF EXISTS later')
+    client.release()
+  }
+})
+
+test('an event has the value of the column, whatever an older backend has left beside it', async () => {
+  await database.pool.query(`UPDATE properties SET extra = '{"deleted": true, "garden": 1}' WHERE id = 1`)
+  assert.equal((await writeNow({})).kind, 'accepted')
+  const [event] = await database.events()
+  assert.ok(event?.type === 'property')
+  assert.equal(event.state.fields.deleted, false)
+  assert.deepEqual(event.state.extra, { garden: 1 })
+})

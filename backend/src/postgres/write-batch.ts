@@ -115,7 +115,7 @@ const writeOne = {
 const writeSeveral = { name: 'write-several', text: writeSql(askedRows, 'SKIP LOCKED') }
 
 export const reasonsSql = `
-SELECT claims.acceptances, p.*
+SELECT claims.acceptances, ${stateColumns('p')}
 FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS asked (wanted_id, request_id, ordinal)
 LEFT JOIN claims ON claims.request_id = asked.request_id
 LEFT JOIN properties AS p ON p.id = asked.wanted_id
