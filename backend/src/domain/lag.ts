@@ -137,8 +137,9 @@ export function mergedEverywhereAt(
   regions: readonly string[],
   sources: readonly Source[],
 ): number | undefined {
-  // Also an earlier actor of this region is a source, once the region has got a new name.
-  const others = sources.filter((source) => source.region !== regionOf(ownActor))
+  // An earlier actor of this region, once it has got a new name, is a source too, and so is a region that was given up.
+  const own = regionOf(ownActor)
+  const others = sources.filter(({ region }) => region !== own && regions.includes(region))
   const newest = [...newestSources(others).values()]
   if (newest.length + 1 < regions.length) return undefined
   const aheadAtMost = new Map<string, number | null>([
@@ -151,5 +152,5 @@ export function mergedEverywhereAt(
       return mark && ahead !== null ? mark.t - ahead : undefined
     }),
   )
-  return times.includes(undefined) ? undefined : Math.min(...times.map(Number))
+  return times.includes(undefined) ? undefined : Math.min(Number.MAX_SAFE_INTEGER, ...times.map(Number))
 }

@@ -14,15 +14,17 @@ export const pruneBatchMax = 1000
 /** Distance from the oldest watermark, µs: longer than any write statement may take. */
 const watermarkMarginUs = 60_000_000
 
+/** The bound has to be stable (no `clock_timestamp`), and the keys an array: otherwise all of the table is read. */
+export const pruneSql = `
+DELETE FROM claims WHERE request_id = ANY (ARRAY(
+  SELECT request_id FROM claims
+  WHERE claimed_at < least($1::bigint - ${watermarkMarginUs},
+    (extract(epoch FROM statement_timestamp()) * 1000000)::bigint - ${claimRetentionUs})
+  ORDER BY claimed_at
+  LIMIT ${pruneBatchMax}))`
+
 /** Deletes up to 1,000 claims older than the retention and than `mergedEverywhereAt` (µs). Returns how many. */
 export async function pruneClaims(database: pg.Pool, mergedEverywhereAt: number): Promise<number> {
-  const { rowCount } = await database.query(
-    `DELETE FROM claims WHERE request_id IN (
-       SELECT request_id FROM claims
-       WHERE claimed_at < least($1::bigint - ${watermarkMarginUs},
-         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - ${claimRetentionUs})
-       LIMIT ${pruneBatchMax})`,
-    [mergedEverywhereAt],
-  )
+  const { rowCount } = await database.query(pruneSql, [mergedEverywhereAt])
   return rowCount ?? 0
 }

@@ -8,7 +8,7 @@ import { recordGap } from './gaps.ts'
 import { advanceOffsets, FencedError, readOffsets, setOffsets } from './kafka-offsets.ts'
 import { parseLsn } from './lsn.ts'
 import { mergeMarks, storeSource } from './merge-marks.ts'
-import { pruneClaims } from './prune-claims.ts'
+import { pruneClaims, pruneSql } from './prune-claims.ts'
 import { readSources } from './read-sources.ts'
 
 const database = useTestDatabase()
@@ -65,7 +65,7 @@ test('a heartbeat vouches for what was committed before it, and carries the mark
   await database.events()
   const { rows } = await database.pool.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
   const run = await beginRun(database.pool)
-  await emitHeartbeat(database.pool, { actor: 'us.a', since: '0/1', run, partitions: 2 })
+  await emitHeartbeat(database.pool, { actor: 'us.a', since: '0/1', run })
   const { rows: raw } = await database.pool.query<{ data: Buffer }>(
     `SELECT data FROM pg_logical_slot_get_binary_changes($1, NULL, NULL,
        'proto_version', '1', 'publication_names', 'meridian', 'messages', 'true')`,
@@ -158,4 +158,19 @@ test('claims go after a day, and only when they are merged everywhere', async ()
   assert.deepEqual(await left(), ['old', 'young'])
   assert.equal(await pruneClaims(database.pool, now), 1)
   assert.deepEqual(await left(), ['young'])
+})
+
+test('old claims are found without a look at all the others', async () => {
+  await database.pool.query(
+    `INSERT INTO claims (request_id, acceptances) SELECT 'r' || n, '[]' FROM generate_series(1, 20000) AS n`,
+  )
+  await database.pool.query('ANALYZE claims')
+  const plan = await client(async (c) => {
+    const { rows } = await c.query<{ 'QUERY PLAN': string }>(
+      `EXPLAIN ${pruneSql.replace('$1', '2000000000000000')}`,
+    )
+    return rows.map((row) => row['QUERY PLAN']).join('\n')
+  })
+  assert.match(plan, /Index Scan using claims_claimed_at[^\n]*\n\s*Index Cond/)
+  assert.doesNotMatch(plan, /Seq Scan on claims/)
 })
