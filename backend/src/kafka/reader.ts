@@ -26,6 +26,11 @@ type FetchedPartition = Awaited<ReturnType<Consumer['fetch']>>['responses'][numb
 const queuedRecordsMax = 8000
 const fetchOptions = { maxWaitTime: 500, minBytes: 1, maxBytes: 4 * 1024 * 1024, isolationLevel: 0 } as const
 const partitionBytesMax = 1024 * 1024
+/**
+ * A fetch without an answer for so long ends the reader, ms: the lock is free then for a backend that reaches Kafka. The
+ * client alone takes 17 to 40 s, with its retries.
+ */
+const fetchTimeoutMs = 10_000
 
 export class Reader {
   readonly #consumer: Consumer
@@ -77,7 +82,7 @@ export class Reader {
         await this.#drained.wait()
         continue
       }
-      const response = await this.#consumer.fetch({
+      const fetched = this.#consumer.fetch({
         node: leader,
         ...fetchOptions,
         topics: [
@@ -93,6 +98,7 @@ export class Reader {
           },
         ],
       })
+      const response = await inTime(fetched)
       for (const { partitions } of response.responses) {
         for (const partition of partitions) this.#enqueue(partition, next)
       }
@@ -126,14 +132,15 @@ export class Reader {
   /**
    * Takes what is queued, at most `max` records, and waits while there is nothing. Empty once closed.
    *
-   * @throws what a fetch has thrown, after everything that came before it was taken.
+   * @throws what a fetch has thrown, at once: other leaders may deliver for long, while this one's partitions stand still.
+   *   What was fetched and not taken is fetched again.
    */
   async take(max: number): Promise<readonly IncomingRecord[]> {
-    while (this.#queue.length === 0) {
+    while (this.#failure === undefined && this.#queue.length === 0) {
       if (this.#closed) return []
-      if (this.#failure !== undefined) throw this.#failure
       await this.#filled.wait()
     }
+    if (this.#failure !== undefined) throw this.#failure
     const taken = this.#queue.slice(0, max)
     this.#queue = this.#queue.slice(max)
     this.#drained.raise()
@@ -145,5 +152,19 @@ export class Reader {
     this.#filled.raise()
     this.#drained.raise()
     await this.#consumer.close(true)
+  }
+}
+
+/** Rejects if Kafka takes too long; what it answers after that is dropped. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => reject(new Error(`Kafka did not answer within ${fetchTimeoutMs} ms`)),
+    fetchTimeoutMs,
+  )
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
