@@ -38,7 +38,7 @@ test('a deletion that arrived before its column is kept in it', async () => {
   await run(
     url,
     `ALTER TABLE properties DROP COLUMN deleted;
-     DELETE FROM schema_migrations WHERE name = '0002_deleted';
+     DELETE FROM schema_migrations WHERE name >= '0002_deleted';
      UPDATE properties SET extra = '{"deleted": true, "garden": 1}' WHERE id = 2;
      UPDATE properties SET extra = '{"deleted": false}' WHERE id = 3`,
   )
@@ -52,6 +52,22 @@ test('a deletion that arrived before its column is kept in it', async () => {
     { deleted: true, extra: { garden: 1 } },
     { deleted: false, extra: {} },
   ])
+})
+
+test('a migration that meets a long transaction gives up instead of blocking the region, and is tried again', async () => {
+  const url = await server.createDatabase()
+  await prepareDatabase(prepareOptions(url))
+  await run(
+    url,
+    `ALTER TABLE properties DROP COLUMN deleted; DELETE FROM schema_migrations WHERE name >= '0002_deleted'`,
+  )
+  await inDatabase(url, async (client) => {
+    await client.query('BEGIN')
+    await client.query('SELECT FROM properties')
+    await assert.rejects(prepareDatabase(prepareOptions(url)), { code: '55P03' })
+    await client.query('COMMIT')
+  })
+  incarnationOf(await prepareDatabase(prepareOptions(url)))
 })
 
 test('an empty database is migrated, seeded and given an actor and a slot, once', async () => {

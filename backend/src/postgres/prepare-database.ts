@@ -4,20 +4,30 @@
  * Invariant: no write is accepted before the slot exists, and no slot is made before the publication: a slot that is
  * made later misses earlier writes, and a publication made after the slot makes decoding fail for ever (chapter 49).
  * Backends of one region may start together: a session lock lets one of them work at a time, and every step can be
- * repeated after a crash.
+ * repeated after a crash. One that freezes loses its session, and no step waits for long for a lock on a table: all that
+ * is asked of the region would queue behind it.
  */
 
-import pg from 'pg'
+import type pg from 'pg'
 import { runner } from 'node-pg-migrate'
 import { z } from 'zod'
 import { fieldNames, fieldsSchema, fieldTable } from '../domain/fields.ts'
 import { judgeIncarnation, type KnownIncarnation, type Prepared } from '../domain/incarnation.ts'
-import { types } from './pool.ts'
+import { connect } from './pool.ts'
 
 /** The empty publication that `pgoutput` asks for; messages need no table in it. */
 export const publicationName = 'meridian'
 /** Key of the session lock of everybody who prepares a database. */
 const prepareLockKey = 7_140_001
+const sessionSettings = [
+  'idle_session_timeout=5000',
+  'idle_in_transaction_session_timeout=5000',
+  'client_connection_check_interval=1000',
+]
+  .map((setting) => `-c ${setting}`)
+  .join(' ')
+/** Longest wait for the lock of a table, ms; the start is tried again. */
+const lockTimeoutMs = 2000
 
 export interface PrepareOptions {
   readonly databaseUrl: string
@@ -31,16 +41,14 @@ export interface PrepareOptions {
 
 /** @throws if the database cannot be reached or a migration fails; everything may be tried again. */
 export async function prepareDatabase(options: PrepareOptions): Promise<Prepared> {
-  const client = new pg.Client({
-    connectionString: options.databaseUrl,
-    types,
-    connectionTimeoutMillis: 3000,
+  // A lost connection also rejects the query under way.
+  const { client } = await connect(options.databaseUrl, {
     application_name: 'meridian-prepare',
+    options: sessionSettings,
   })
-  client.on('error', () => {}) // a lost connection also rejects the query under way
-  await client.connect()
   try {
     await client.query('SELECT pg_advisory_lock($1)', [prepareLockKey])
+    await client.query(`SET lock_timeout = ${lockTimeoutMs}`)
     await runner({
       dbClient: client,
       dir: options.migrationsFolder,
