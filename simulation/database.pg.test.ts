@@ -223,7 +223,7 @@ test('a heartbeat does not vouch for a transaction that is still running', async
   const client = await database.pool.connect()
   await client.query('BEGIN')
   const { rows } = await client.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid')
-  const origin = { actor: 'us.a', since: '0/1', partitions: 1, run: await beginRun(database.pool) }
+  const origin = { actor: 'us.a', since: '0/1', run: await beginRun(database.pool) }
   await emitHeartbeat(database.pool, origin)
   await client.query('COMMIT')
   client.release()

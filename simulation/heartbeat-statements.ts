@@ -37,8 +37,8 @@ export function beginRun(database: SimulatedDatabase): Promise<string> {
 /** Its snapshot is that of the statement's start, also if it waits for a run that begins. */
 export function emitHeartbeat(
   database: SimulatedDatabase,
-  { actor, since, run, partitions }: HeartbeatOrigin,
-): Promise<void> {
+  { actor, since, run }: HeartbeatOrigin,
+): Promise<boolean> {
   return inTransaction(database, async (transaction) => {
     const [xmin, t] = [String(database.xmin()), database.clock]
     const applied = Object.fromEntries(
@@ -47,13 +47,15 @@ export function emitHeartbeat(
         return watermark ? [[source, watermark]] : []
       }),
     )
-    const heartbeat = { schema: 1, type: 'heartbeat', actor, xmin, t, partitions, since, run, applied }
+    const heartbeat = { schema: 1, type: 'heartbeat', actor, xmin, t, since, run, applied }
     await database.lock(transaction, 'incarnation', statementMaxMs)
     if (database.incarnation.committed.get('run') !== run) {
       throw new SupersededError('another relay of this region has begun')
     }
+    const { streams } = database.wal
     database.emit(transaction, JSON.stringify(heartbeat))
     await database.pause(transaction, flushUs)
     database.commit(transaction)
+    return streams
   })
 }

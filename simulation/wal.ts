@@ -120,6 +120,11 @@ export class Wal {
     }
   }
 
+  /** Whether anybody streams. */
+  get streams(): boolean {
+    return this.#sender !== undefined
+  }
+
   /** Starts a stream for `process`; runs on the database's side. */
   open(process: Process, sink: FrameSink): Promise<ReplicationFeed> {
     const { scheduler } = this.#options

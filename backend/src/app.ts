@@ -20,7 +20,7 @@ import { startServer } from './http/server.ts'
 import { UnavailableError } from './http/store.ts'
 import { kafkaEventLog } from './kafka/event-log.ts'
 import { openMergeSession } from './postgres/merge-session.ts'
-import { createPool, openConnections } from './postgres/pool.ts'
+import { createPool, createServicePool, openConnections } from './postgres/pool.ts'
 import { prepareDatabase, verifyIncarnation } from './postgres/prepare-database.ts'
 import { pruneBatchMax, pruneClaims } from './postgres/prune-claims.ts'
 import { readSlotHealth } from './postgres/read-slot-health.ts'
@@ -59,6 +59,7 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
     max: config.DATABASE_POOL_MAX,
     onError: () => metrics.idleConnectionErrors.inc(),
   })
+  const heartbeats = createServicePool(databaseUrl, 'meridian-heartbeat')
   const stop = new AbortController()
   let readiness: Readiness = { ready: false, code: 'not_ready', detail: 'The database is being prepared.' }
   let incarnation: Incarnation | undefined
@@ -198,7 +199,7 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
     const clusters = new Set(regions.map((source) => clusterOf(config, source)))
     relay = new Relay({
       ...common,
-      source: replicationSource({ databaseUrl, pool, slot }, now),
+      source: replicationSource({ databaseUrl, pool: heartbeats, slot }, now),
       log: eventLogOn(clusterOf(config, region)),
       incarnation: own,
     })
@@ -261,7 +262,7 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
       await server.drain()
       stop.abort()
       await Promise.race([running, sleep(2000)])
-      await Promise.race([pool.end(), sleep(500)])
+      await Promise.race([Promise.all([pool.end(), heartbeats.end()]), sleep(500)])
     },
   }
 }

@@ -2,7 +2,8 @@
  * Writes heartbeats to the WAL.
  *
  * Invariant: everything that was acknowledged before a heartbeat's statement began is committed before the heartbeat in
- * the WAL, has a transaction id below its xmin, and is therefore published before it. The relay adds the commit LSN.
+ * the WAL, and is therefore published before it; so is every transaction with an id below its xmin. The relay adds the
+ * commit LSN and the number of partitions.
  * A heartbeat of a run that was succeeded by another one is never written: it would lie beyond its successor's start.
  */
 
@@ -17,7 +18,6 @@ export interface HeartbeatOrigin {
   readonly actor: string
   readonly since: string
   readonly run: string
-  readonly partitions: number
 }
 
 /** Begins a relay's run and returns it, `id@LSN`; the LSN lies after every heartbeat of the runs before. */
@@ -31,25 +31,30 @@ export async function beginRun(database: pg.Pool | pg.ClientBase): Promise<strin
   return rows[0].run
 }
 
-/** @throws {SupersededError} if another run has begun. */
+/**
+ * Returns whether anybody streams from the region's slot.
+ *
+ * @throws {SupersededError} if another run has begun.
+ */
 export async function emitHeartbeat(
   database: pg.Pool | pg.ClientBase,
-  { actor, since, run, partitions }: HeartbeatOrigin,
-): Promise<void> {
-  const { rows } = await database.query({
+  { actor, since, run }: HeartbeatOrigin,
+): Promise<boolean> {
+  const { rows } = await database.query<{ streams: boolean | null }>({
     name: 'emit-heartbeat',
     text: `
-      WITH own AS MATERIALIZED (SELECT run FROM incarnation WHERE run = $4::text FOR SHARE),
+      WITH own AS MATERIALIZED (SELECT run, slot FROM incarnation WHERE run = $3::text FOR SHARE),
       watermarks AS (${watermarksSql})
       SELECT pg_logical_emit_message(true, '${messagePrefix}', json_build_object(
         'schema', 1, 'type', 'heartbeat', 'actor', $1::text,
         'xmin', pg_snapshot_xmin(pg_current_snapshot())::text,
         't', (extract(epoch FROM statement_timestamp()) * 1000000)::bigint,
-        'partitions', $3::integer, 'since', $2::text, 'run', own.run,
+        'since', $2::text, 'run', own.run,
         'applied', (SELECT coalesce(jsonb_object_agg(actor, watermark), '{}') FROM watermarks)
-      )::text)
+      )::text), (SELECT active FROM pg_replication_slots WHERE slot_name = own.slot) AS streams
       FROM own`,
-    values: [actor, since, partitions, run],
+    values: [actor, since, run],
   })
-  if (rows.length === 0) throw new SupersededError('another relay of this region has begun')
+  if (!rows[0]) throw new SupersededError('another relay of this region has begun')
+  return rows[0].streams === true
 }

@@ -22,7 +22,6 @@ export interface Keepalive {
   readonly tag: 'keepalive'
   /** Every transaction that committed before this position was sent. */
   readonly walEnd: bigint
-  readonly replyRequested: boolean
 }
 export interface Other {
   readonly tag: 'other'
@@ -38,7 +37,7 @@ const begin: Begin = { tag: 'begin' }
 export function parseFrame(frame: Buffer): ReplicationFrame {
   switch (frame[0]) {
     case 0x6b: // 'k'
-      return { tag: 'keepalive', walEnd: frame.readBigUInt64BE(1), replyRequested: frame[17] === 1 }
+      return { tag: 'keepalive', walEnd: frame.readBigUInt64BE(1) }
     case 0x77: // 'w'
       return parseMessage(frame.subarray(xlogDataHeaderBytes))
     default:

@@ -76,6 +76,25 @@ export async function openConnections(pool: pg.Pool): Promise<void> {
 
 /** Longest wait for a new connection of a background service, ms. */
 const connectWaitMs = 3000
+/** A connection on which nothing is sent is probed after so long, ms; Node's default is the system's, two hours. */
+const keepAliveAfterMs = 10_000
+/** Longest statement of a background service, ms: a slow disk must not look like a failure. */
+const serviceStatementTimeoutMs = 3000
+
+/** The one connection for small statements of a background service, opened when there is one; requests cannot keep it. */
+export function createServicePool(databaseUrl: string, application_name: string): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 1,
+    types,
+    connectionTimeoutMillis: connectWaitMs,
+    statement_timeout: serviceStatementTimeoutMs,
+    query_timeout: serviceStatementTimeoutMs + connectWaitMs,
+    application_name,
+  })
+  pool.on('error', () => {}) // an idle connection that breaks is replaced by the next statement
+  return pool
+}
 
 /**
  * One connection of a long-lived service. Its loss is reported through `lost`, which never rejects unobserved.
@@ -91,6 +110,7 @@ export async function connect(
     types,
     connectionTimeoutMillis: connectWaitMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveAfterMs,
     ...config,
   })
   const { promise: lost, resolve } = Promise.withResolvers<Error>()

@@ -4,7 +4,6 @@ import type pg from 'pg'
 export interface SlotHealth {
   readonly retained_bytes: number
   readonly safe_bytes: number | null
-  readonly wal_status: string | null
 }
 
 /** undefined if there is no such slot. */
@@ -16,7 +15,7 @@ export async function readSlotHealth(
     name: 'read-slot-health',
     text: `
       SELECT coalesce(pg_current_wal_lsn() - restart_lsn, 0)::bigint AS retained_bytes,
-        safe_wal_size AS safe_bytes, wal_status
+        safe_wal_size AS safe_bytes
       FROM pg_replication_slots WHERE slot_name = $1`,
     values: [slot],
   })

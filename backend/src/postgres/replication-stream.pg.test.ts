@@ -4,6 +4,7 @@ import { RelayQueue } from '../replication/relay-queue.ts'
 import { waitUntil } from '../../../local/wait.ts'
 import { useTestDatabase } from '../testing/database.ts'
 import { emitEvents } from './emit-events.ts'
+import { beginRun, emitHeartbeat } from './emit-heartbeat.ts'
 import { ReplicationStream, SlotBusyError } from './replication-stream.ts'
 
 const database = useTestDatabase()
@@ -149,4 +150,15 @@ test('a sink that refuses a frame ends the stream, and is given no more', async 
   assert.equal(accepted.filter((tag) => tag === 'message').length, 1)
   stream.close()
   await untilFree()
+})
+
+test('a heartbeat tells whether anybody streams', async () => {
+  const beat = { actor: 'us.a', since: '0/1', run: await beginRun(database.pool) }
+  await untilFree()
+  assert.equal(await emitHeartbeat(database.pool, beat), false)
+  const { stream } = await open()
+  assert.equal(await emitHeartbeat(database.pool, beat), true)
+  stream.close()
+  await untilFree()
+  assert.equal(await emitHeartbeat(database.pool, beat), false)
 })

@@ -22,11 +22,11 @@ const until = async (condition: () => boolean): Promise<void> => {
  * An applier with a backlog of no events. Its transactions tell from where to where they go, and wait for `merged`; so
  * many of them are refused for their content.
  */
-function startApplier(merged: Promise<void>, refused = 0) {
+function startApplier(merged: Promise<void>, refused = 0, last = 'no event') {
   const waiting = Array.from({ length: backlog }, (_, offset): IncomingRecord => ({
     partition,
     offset: BigInt(offset),
-    value: Buffer.from('no event'),
+    value: Buffer.from(offset === backlog - 1 ? last : 'no event'),
   }))
   const closed = Promise.withResolvers<[]>()
   const reader = {
@@ -39,6 +39,7 @@ function startApplier(merged: Promise<void>, refused = 0) {
     close: () => Promise.resolve(closed.resolve([])),
   } as unknown as EventReader
   const moves: OffsetAdvance[] = []
+  const quarantined: number[] = []
   const transaction = {
     async advanceOffsets(_: unknown, advances: ReadonlyMap<number, OffsetAdvance>) {
       moves.push(...advances.values())
@@ -50,7 +51,9 @@ function startApplier(merged: Promise<void>, refused = 0) {
     mergeClaims: () => Promise.resolve([]),
     mergeConflicts: () => Promise.resolve([]),
     mergeMarks: () => Promise.resolve(),
-    quarantineRecord: () => Promise.resolve(),
+    storeSource: () => Promise.reject(Object.assign(new Error('refused'), { code: '22021' })),
+    quarantineRecord: (_: unknown, { offset }: { offset: bigint }) =>
+      Promise.resolve(quarantined.push(Number(offset))),
   } as unknown as MergeTransaction
   const session = {
     lost: new Promise<Error>(() => {}),
@@ -77,7 +80,7 @@ function startApplier(merged: Promise<void>, refused = 0) {
     onRestored() {},
   })
   const stop = new AbortController()
-  return { ended: applier.run(stop.signal), stop, moves, waiting }
+  return { ended: applier.run(stop.signal), stop, moves, waiting, quarantined }
 }
 
 test('the next batch is taken while the database merges, and continues where that one ends', async () => {
@@ -119,6 +122,18 @@ test('a batch that the database refuses is merged record by record, and the next
     moves.map(({ from, to }) => [Number(from), Number(to)]),
     [[0, firstBatch], ...singles, [firstBatch, 2 * firstBatch], [2 * firstBatch, backlog]],
   )
+  stop.abort()
+  await ended
+})
+
+test('a heartbeat that the database refuses is quarantined and blocks nothing', async () => {
+  const heartbeat = {
+    ...{ schema: 1, type: 'heartbeat', actor: 'eu.b', lsn: '0/1', xmin: '1', t: 1, run: 'a@0/1' },
+    ...{ partitions: 1, since: 'x\u0000', applied: {} },
+  }
+  const { ended, stop, moves, quarantined } = startApplier(Promise.resolve(), 0, JSON.stringify(heartbeat))
+  await until(() => quarantined.includes(backlog - 1))
+  assert.equal(moves.at(-1)?.to, BigInt(backlog))
   stop.abort()
   await ended
 })

@@ -116,7 +116,10 @@ export class BatchMerger {
         payload: value,
         reason: String(error),
       }))
-      await this.#mergeTogether({ ...batch, folded: foldEvents([]) }, poison)
+      await this.#mergeTogether(
+        { ...batch, decoded: { ...batch.decoded, heartbeats: [] }, folded: foldEvents([]) },
+        poison,
+      )
     }
   }
 

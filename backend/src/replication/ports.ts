@@ -76,8 +76,8 @@ export interface ReplicationSource {
   open(sink: FrameSink): Promise<ReplicationFeed>
   /** Begins a relay's run and returns it, `id@LSN`; the LSN lies after every heartbeat of the runs before. */
   beginRun(): Promise<string>
-  /** @throws {SupersededError} if another run has begun. */
-  emitHeartbeat(heartbeat: HeartbeatOrigin): Promise<void>
+  /** Returns whether anybody streams from the slot. @throws {SupersededError} if another run has begun. */
+  emitHeartbeat(heartbeat: HeartbeatOrigin): Promise<boolean>
 }
 
 export interface ReplicationFeed extends StreamControl {

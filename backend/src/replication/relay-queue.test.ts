@@ -53,7 +53,7 @@ test('an event is offered only when its transaction has committed, and confirmed
 
 test('a keepalive is confirmed only while nothing of ours is on the way', async () => {
   const { calls, queue, commit } = setUp()
-  const keepalive = (walEnd: bigint) => queue.accept({ tag: 'keepalive', walEnd, replyRequested: false })
+  const keepalive = (walEnd: bigint) => queue.accept({ tag: 'keepalive', walEnd })
   keepalive(5n)
   assert.deepEqual([...calls], ['confirm 5'])
   queue.accept({ tag: 'begin' })
@@ -114,7 +114,10 @@ test('an event goes to its key’s partition, a heartbeat with its commit LSN to
     records.map((record) => record.partition),
     [partitionOf(Buffer.from('7'), partitions), 0, 1, 2, 3, 4, 5, partitionOf(Buffer.from(''), partitions)],
   )
-  assert.equal(records[1]?.value.toString(), '{"type":"heartbeat","actor":"us.a","lsn":"16/1"}')
+  assert.equal(
+    records[1]?.value.toString(),
+    '{"type":"heartbeat","actor":"us.a","lsn":"16/1","partitions":6}',
+  )
   assert.equal(records[7]?.value.toString(), 'not json')
 })
 

@@ -133,7 +133,7 @@ export class RelayQueue implements FrameSink {
   }
 }
 
-/** A property's event goes to its key's partition; a heartbeat, with its commit LSN, to all of them. */
+/** A property's event goes to its key's partition; a heartbeat, with its commit LSN and their number, to all of them. */
 function recordsOf(
   { prefix, content }: LogicalMessage,
   commitLsn: bigint,
@@ -146,7 +146,7 @@ function recordsOf(
   }
   const event = parseUnrouted(content)
   if (event.type === 'heartbeat') {
-    const value = Buffer.from(JSON.stringify({ ...event, lsn: formatLsn(commitLsn) }))
+    const value = Buffer.from(JSON.stringify({ ...event, lsn: formatLsn(commitLsn), partitions }))
     const key = Buffer.from(String(event.actor))
     return Array.from({ length: partitions }, (_, partition) => ({ partition, key, value }))
   }

@@ -75,7 +75,7 @@ export class Relay implements Service {
       const failure = await Promise.race([
         stream.ended,
         this.#publish(queue, publisher, stop.signal),
-        this.#beat(leaders.length, stop.signal),
+        this.#beat(stop.signal),
         aborted(AbortSignal.any([signal, stop.signal])),
       ])
       if (failure) throw failure
@@ -117,12 +117,14 @@ export class Relay implements Service {
     return undefined
   }
 
-  async #beat(partitions: number, signal: AbortSignal): Promise<undefined> {
+  /** PostgreSQL ends the stream of a connection that has gone silent, and cannot say so on it: heartbeats learn of it. */
+  async #beat(signal: AbortSignal): Promise<undefined> {
     const { source, incarnation, sleep } = this.#options
     const { actor, since } = incarnation
     const run = await source.beginRun()
     while (!signal.aborted) {
-      await source.emitHeartbeat({ actor, since, run, partitions })
+      const streams = await source.emitHeartbeat({ actor, since, run })
+      if (!streams) throw new Error('PostgreSQL has ended the stream')
       await sleep(heartbeatIntervalMs, signal)
     }
     return undefined

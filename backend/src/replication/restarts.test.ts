@@ -41,3 +41,16 @@ test('a relay and an applier that fail leave nothing behind, however often they 
     assert.equal(getEventListeners(signal, 'abort').length, 0, service.id)
   }
 })
+
+test('a relay whose stream PostgreSQL has ended in silence learns of it by its heartbeats', async () => {
+  const feed = { ended: new Promise<Error>(() => {}), close() {} } as unknown as ReplicationFeed
+  const streams = [true, true, false]
+  const source = {
+    open: () => Promise.resolve(feed),
+    beginRun: () => Promise.resolve('run@0/1'),
+    emitHeartbeat: () => Promise.resolve(streams.shift() ?? assert.fail('it went on')),
+  }
+  const incarnation = { actor: 'us.a', slot: 'slot', since: '0/1' }
+  const relay = new Relay({ ...common, source, log, incarnation })
+  await assert.rejects(relay.run(new AbortController().signal), /PostgreSQL has ended the stream/)
+})
