@@ -84,7 +84,8 @@ test('the image holds what runs, and nothing that only builds, tests or runs loc
     assert.ok(!list.split('\n').includes(unwanted), unwanted)
   }
   assert.doesNotMatch(list, /\.test\.ts$|^postgres-18-/m)
-  const history = await docker('history', '--no-trunc', '--format', '{{.CreatedBy}}', 'meridian-backend')
+  const image = (await docker('inspect', '-f', '{{.Image}}', 'backend-us')).trim()
+  const history = await docker('history', '--no-trunc', '--format', '{{.CreatedBy}}', image)
   assert.doesNotMatch(history, /POSTGRES_PASSWORD|CERTIFICATE/)
 })
 
