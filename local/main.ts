@@ -4,7 +4,7 @@
  * One runner owns the state folder at a time (the lock), cleans up what a crashed one left behind before it starts
  * anything, and leaves no process when it ends, whatever ends it short of SIGKILL.
  */
-import { accessSync, constants as access, statSync, truncateSync } from 'node:fs'
+import { statSync, truncateSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { answers } from './parts/http-probe.ts'
@@ -21,7 +21,7 @@ import { answerControl } from './runner-control.ts'
 import { whatToTry } from './screen.ts'
 import { planPorts, readSettings } from './settings.ts'
 import { SupervisedPart } from './supervised-part.ts'
-import { seconds } from './tools.ts'
+import { installationsEnded, seconds } from './tools.ts'
 import { waitUntil } from './wait.ts'
 
 const firstAnswerTimeoutMs = 30_000
@@ -36,6 +36,8 @@ const say = (line: string): void => console.log(line)
 // A closed terminal must not end the runner before it has stopped its parts.
 process.stdout.on('error', () => {})
 process.stderr.on('error', () => {})
+// What tells psql where to connect must not reach the parts, nor the questions that are asked of them here.
+for (const name of Object.keys(process.env)) if (name.startsWith('PG')) delete process.env[name]
 
 let stack: Stack | undefined
 let stoppingSince: number | undefined
@@ -100,12 +102,9 @@ async function startAndSay(supervision: SupervisedPart): Promise<void> {
 
 /** Makes this process the owner of the state folder. */
 function claim(state: string): void {
-  try {
-    accessSync(state, access.W_OK)
-  } catch (error) {
-    throw new Error(`${stateLink} belongs to another user: remove it, or run this as that user`, {
-      cause: error,
-    })
+  // Also root must not go on with what another user has begun: that user could not go on after it.
+  if (statSync(state).uid !== process.getuid?.()) {
+    throw new Error(`${stateLink} belongs to another user: remove it, or run this as that user`)
   }
   const lock = join(state, 'runner.json')
   if (!takeLock(lock)) {
@@ -125,6 +124,7 @@ async function shutDown(name: NodeJS.Signals): Promise<void> {
   }
   stoppingSince = performance.now()
   say('\nStopping (Ctrl-C again kills at once) …')
+  await installationsEnded(say)
   setTimeout(() => {
     say('Not everything stopped in time: killed')
     process.exit(1)

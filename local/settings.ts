@@ -55,12 +55,18 @@ export async function planPorts({ httpPort, regions, backendsPerRegion, env }: S
       wanted.push([name, firstPorts.backend + (number - 1) * regions.length + index])
     }
   }
+  const asked = new Map<string, number>()
   for (const [name, standard] of wanted) {
     const setting = `${name.toUpperCase().replaceAll('-', '_')}_PORT`
-    const asked = env[setting] ? integer(env, setting, standard, 1, 65_535) : undefined
     portSettings[name] = setting
-    if (asked !== undefined && !(await isPortFree(asked))) throw portBusy(name, asked, setting)
-    ports[name] = asked ?? ((await isPortFree(standard)) ? standard : await freePort())
+    if (env[setting]) asked.set(name, integer(env, setting, standard, 1, 65_535))
+  }
+  const reserved = new Set([httpPort, ...asked.values()])
+  for (const [name, standard] of wanted) {
+    const port = asked.get(name)
+    if (port !== undefined && !(await isPortFree(port))) throw portBusy(name, port, portSettings[name] ?? '')
+    const isFree = !reserved.has(standard) && (await isPortFree(standard))
+    ports[name] = port ?? (isFree ? standard : await freePort())
   }
   if (!(await isPortFree(httpPort))) throw portBusy('nginx', httpPort, 'HTTP_PORT')
   return { ports, portSettings }

@@ -46,6 +46,13 @@ const execute = promisify(execFile)
 let aptListsFresh = false
 /** apt-get holds a lock: one installation after the other. */
 let lastInstallation: Promise<unknown> = Promise.resolve()
+let installing = false
+
+/** Waits for an installation that is under way: half a package would keep apt-get from working at all. */
+export async function installationsEnded(progress: Progress): Promise<void> {
+  if (installing) progress('Waiting for apt-get to end …')
+  await lastInstallation
+}
 
 /** The path of a program, which is installed if it is missing and that is possible. */
 export async function ensureTool(name: keyof typeof tools, progress: Progress): Promise<string> {
@@ -69,6 +76,15 @@ async function installTool(name: keyof typeof tools, tool: Tool, progress: Progr
     if (installed) return installed
   }
   throw new Error(`${tool.what} is missing. Install it and start again:\n\n  ${installCommand(tool)}\n`)
+}
+
+/** Whether NGINX can be told where to log before it has read its configuration (`-e`, since 1.19.5). */
+export async function nginxTakesErrorLog(binary: string): Promise<boolean> {
+  const { stderr } = await execute(binary, ['-v'])
+  const [major = 0, minor = 0, patch = 0] = (/nginx\/(\d+)\.(\d+)\.(\d+)/.exec(stderr) ?? [])
+    .slice(1)
+    .map(Number)
+  return major > 1 || minor > 19 || (minor === 19 && patch >= 5)
 }
 
 /** The time since `began` (of `performance.now()`), for a progress line. */
@@ -104,11 +120,16 @@ async function installWithApt(tool: Tool): Promise<void> {
   for (const name of tool.apt.toReversed()) if (await hasCandidate(name)) wanted = name
   // A server's package starts the server as a service: not wanted here, and it would take port 80.
   const forbid = !existsSync(policyFile)
-  if (forbid) writeFileSync(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  const allowAgain = (): void => (forbid ? rmSync(policyFile, { force: true }) : undefined)
+  process.once('exit', allowAgain)
+  installing = true
   try {
+    if (forbid) writeFileSync(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
     await apt(['install', '-y', '-o', 'DPkg::Lock::Timeout=60', '--no-install-recommends', wanted])
   } finally {
-    if (forbid) rmSync(policyFile, { force: true })
+    installing = false
+    allowAgain()
+    process.off('exit', allowAgain)
   }
 }
 

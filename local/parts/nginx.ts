@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { renderNginxConfig } from '../../nginx/render.ts'
 import { freePort } from '../ports.ts'
 import { ManagedProcess } from '../process.ts'
-import { ensureTool } from '../tools.ts'
+import { ensureTool, nginxTakesErrorLog } from '../tools.ts'
 import type { Progress } from '../tools.ts'
 import { makeFolder, unprivilegedOwner } from '../unprivileged.ts'
 import { answers } from './http-probe.ts'
@@ -34,6 +34,7 @@ export async function createNginx(options: NginxOptions): Promise<Part> {
   const owner = port < firstUnprivilegedPort ? undefined : unprivilegedOwner()
   const configuration = join(dir, 'nginx.conf')
   let binary = ''
+  let errorLog: string[] = []
   return new ManagedProcess({
     name,
     dir,
@@ -43,6 +44,7 @@ export async function createNginx(options: NginxOptions): Promise<Part> {
     owner,
     prepare: async () => {
       binary = await ensureTool('nginx', progress)
+      if (await nginxTakesErrorLog(binary)) errorLog = ['-e', 'stderr']
       makeFolder(dir, owner)
       const config = renderNginxConfig({
         listen: isIPv6(host) ? `[${host}]:${port} ipv6only=off` : `${host}:${port}`,
@@ -56,7 +58,7 @@ export async function createNginx(options: NginxOptions): Promise<Part> {
     },
     command: () => ({
       file: binary,
-      args: ['-p', dir, '-e', 'stderr', '-c', configuration, '-g', 'daemon off;'],
+      args: ['-p', dir, ...errorLog, '-c', configuration, '-g', 'daemon off;'],
       env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', TZ: 'UTC' },
     }),
     // Graceful: workers finish the requests that they have.
