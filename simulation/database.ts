@@ -31,6 +31,8 @@ export const epoch = 1_790_000_000_000_000
 
 /** `statement_timeout`. */
 export const statementMaxMs = 400
+/** Longest statement of a relay. */
+export const serviceStatementMaxMs = 3000
 /** The flush of a commit, µs. */
 export const flushUs = [50, 3000] as const
 

@@ -5,7 +5,7 @@
 
 import { SupersededError, type HeartbeatOrigin } from '../backend/src/postgres/emit-heartbeat.ts'
 import { formatLsn } from '../backend/src/postgres/lsn.ts'
-import { flushUs, statementMaxMs, type SimulatedDatabase } from './database.ts'
+import { flushUs, serviceStatementMaxMs, type SimulatedDatabase } from './database.ts'
 import type { Transaction } from './transactions.ts'
 
 /** Runs one statement in a transaction of its own, which ends with it. */
@@ -25,7 +25,7 @@ async function inTransaction<T>(
 /** Waits for a heartbeat that is under way, then reads the end of the WAL. */
 export function beginRun(database: SimulatedDatabase): Promise<string> {
   return inTransaction(database, async (transaction) => {
-    await database.lock(transaction, 'incarnation', statementMaxMs)
+    await database.lock(transaction, 'incarnation', serviceStatementMaxMs)
     const run = `r${database.runs++}@${formatLsn(database.wal.end)}`
     transaction.set(database.incarnation, 'run', run)
     await database.pause(transaction, flushUs)
@@ -48,7 +48,7 @@ export function emitHeartbeat(
       }),
     )
     const heartbeat = { schema: 1, type: 'heartbeat', actor, xmin, t, since, run, applied }
-    await database.lock(transaction, 'incarnation', statementMaxMs)
+    await database.lock(transaction, 'incarnation', serviceStatementMaxMs)
     if (database.incarnation.committed.get('run') !== run) {
       throw new SupersededError('another relay of this region has begun')
     }

@@ -201,11 +201,11 @@ class SimulatedReader implements EventReader {
   }
 
   async take(max: number): Promise<readonly IncomingRecord[]> {
-    while (this.#queue.length === 0) {
-      if (this.#failure) throw this.#failure
+    while (!this.#failure && this.#queue.length === 0) {
       if (this.#closed) return []
       await this.#filled.wait()
     }
+    if (this.#failure) throw this.#failure
     const taken = this.#queue.slice(0, max)
     this.#queue = this.#queue.slice(max)
     return taken

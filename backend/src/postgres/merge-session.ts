@@ -14,22 +14,19 @@ import { mergeClaims, readClaims } from './merge-claims.ts'
 import { mergeConflicts } from './merge-conflicts.ts'
 import { mergeMarks, storeSource } from './merge-marks.ts'
 import { mergeStates } from './merge-states.ts'
-import { connect } from './pool.ts'
+import { connect, endStatementsWithClient, sessionOptions } from './pool.ts'
 import { quarantineRecord } from './quarantine-record.ts'
 import { readSources } from './read-sources.ts'
 
 /** First key of the advisory lock; the second is a hash of the cluster's name. */
 const applierLockClass = 7_140_002
 
-const sessionSettings = [
-  'idle_session_timeout=5000',
-  'idle_in_transaction_session_timeout=3000',
-  'client_connection_check_interval=1000',
-  'lock_timeout=2000',
-  'statement_timeout=20000',
-]
-  .map((setting) => `-c ${setting}`)
-  .join(' ')
+const sessionSettings = {
+  idle_session_timeout: 5000,
+  idle_in_transaction_session_timeout: 3000,
+  lock_timeout: 2000,
+  statement_timeout: 20_000,
+}
 
 type Statement = (client: pg.ClientBase, ...rest: never[]) => unknown
 type Bound<S> = {
@@ -66,9 +63,10 @@ export const mergeTransaction = (client: pg.ClientBase) =>
 export async function openMergeSession(databaseUrl: string) {
   const { client, lost } = await connect(databaseUrl, {
     application_name: 'meridian-applier',
-    options: sessionSettings,
+    options: sessionOptions(sessionSettings),
     query_timeout: 25_000,
   })
+  await endStatementsWithClient(client)
   const statements = mergeTransaction(client)
   return {
     ...bind(client, {

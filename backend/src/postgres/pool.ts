@@ -119,3 +119,14 @@ export async function connect(
   await client.connect()
   return { client, lost }
 }
+
+/** Settings of a session, from its first moment on. */
+export const sessionOptions = (settings: Readonly<Record<string, number>>): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ')
+
+/** A statement whose client is gone ends. Before version 15 PostgreSQL can find that out on Linux only. */
+export async function endStatementsWithClient(client: pg.Client): Promise<void> {
+  await client.query('SET client_connection_check_interval = 1000').catch(() => {})
+}

@@ -13,19 +13,13 @@ import { runner } from 'node-pg-migrate'
 import { z } from 'zod'
 import { fieldNames, fieldsSchema, fieldTable } from '../domain/fields.ts'
 import { judgeIncarnation, type KnownIncarnation, type Prepared } from '../domain/incarnation.ts'
-import { connect } from './pool.ts'
+import { connect, endStatementsWithClient, sessionOptions } from './pool.ts'
 
 /** The empty publication that `pgoutput` asks for; messages need no table in it. */
 export const publicationName = 'meridian'
 /** Key of the session lock of everybody who prepares a database. */
 const prepareLockKey = 7_140_001
-const sessionSettings = [
-  'idle_session_timeout=5000',
-  'idle_in_transaction_session_timeout=5000',
-  'client_connection_check_interval=1000',
-]
-  .map((setting) => `-c ${setting}`)
-  .join(' ')
+const sessionSettings = { idle_session_timeout: 5000, idle_in_transaction_session_timeout: 5000 }
 /** Longest wait for the lock of a table, ms; the start is tried again. */
 const lockTimeoutMs = 2000
 
@@ -44,9 +38,10 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   // A lost connection also rejects the query under way.
   const { client } = await connect(options.databaseUrl, {
     application_name: 'meridian-prepare',
-    options: sessionSettings,
+    options: sessionOptions(sessionSettings),
   })
   try {
+    await endStatementsWithClient(client)
     await client.query('SELECT pg_advisory_lock($1)', [prepareLockKey])
     await client.query(`SET lock_timeout = ${lockTimeoutMs}`)
     await runner({
@@ -57,6 +52,8 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
       noLock: true, // ours is held, and it waits instead of failing
       log: () => {},
     })
+    // A slot waits for all transactions that run, and nothing queues behind it.
+    await client.query('RESET lock_timeout')
     if (!(await readIncarnation(client))) await beginIncarnation(client, options)
     await ensureSlot(client)
     return await verifyIncarnation(client, options.region)

@@ -127,10 +127,8 @@ test('a batch that the database refuses is merged record by record, and the next
 })
 
 test('a heartbeat that the database refuses is quarantined and blocks nothing', async () => {
-  const heartbeat = {
-    ...{ schema: 1, type: 'heartbeat', actor: 'eu.b', lsn: '0/1', xmin: '1', t: 1, run: 'a@0/1' },
-    ...{ partitions: 1, since: 'x\u0000', applied: {} },
-  }
+  const identity = { schema: 1, type: 'heartbeat', actor: 'eu.b', run: 'a@0/1', since: 'x\u0000' }
+  const heartbeat = { ...identity, lsn: '0/1', xmin: '1', t: 1, partitions: 1, applied: {} }
   const { ended, stop, moves, quarantined } = startApplier(Promise.resolve(), 0, JSON.stringify(heartbeat))
   await until(() => quarantined.includes(backlog - 1))
   assert.equal(moves.at(-1)?.to, BigInt(backlog))
