@@ -12,7 +12,11 @@ before(async () => {
 after(() => app.drain())
 afterEach(() => {
   app.store.gate = () => Promise.resolve()
-  Object.assign(app.dependencies, { readiness: () => ({ ready: true }), probe: () => Promise.resolve() })
+  Object.assign(app.dependencies, {
+    readiness: () => ({ ready: true }),
+    probe: () => Promise.resolve(),
+    now: () => performance.now(),
+  })
 })
 
 const get = (path: string, init?: RequestInit) => fetch(`${app.url}${path}`, init)
@@ -124,6 +128,7 @@ test('what the store cannot do is a 503 with a time to wait; what nobody foresaw
       new UnavailableError('database_unavailable', 'Not in time.', { cause: new Error('disk full') }),
     )
   app.lines.length = 0
+  app.dependencies.now = () => 1e9
   for (const response of [
     await get('/us/properties/8'),
     await put(url, { price: 1, version: 1 }),

@@ -72,7 +72,8 @@ function unknownPath(regions: readonly string[]): RequestHandler {
 /** Why the database is unavailable is logged so often at most, ms: an outage has the same reason a thousand times a second. */
 const reasonIntervalMs = 1000
 
-function answerError({ log, now }: Pick<HttpDependencies, 'log' | 'now'>): ErrorRequestHandler {
+function answerError(dependencies: Pick<HttpDependencies, 'log' | 'now'>): ErrorRequestHandler {
+  const { log } = dependencies
   let reasonLoggedAt = -Infinity
   // Express knows an error handler by its four parameters.
   return (error: unknown, request, response, _next) => {
@@ -81,8 +82,9 @@ function answerError({ log, now }: Pick<HttpDependencies, 'log' | 'now'>): Error
       return
     }
     if (error instanceof UnavailableError) {
-      if (error.cause !== undefined && now() - reasonLoggedAt >= reasonIntervalMs) {
-        reasonLoggedAt = now()
+      const now = dependencies.now()
+      if (error.cause !== undefined && now - reasonLoggedAt >= reasonIntervalMs) {
+        reasonLoggedAt = now
         log.warn({ reason: describeError(error.cause) }, 'database unavailable')
       }
       return sendProblem(response, { code: error.code, detail: error.message })

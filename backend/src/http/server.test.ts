@@ -236,14 +236,14 @@ test('a client that goes away is logged as such and has no effect', async () => 
 test('draining: all that was sent in a pipeline is answered, and only the last answer closes the connection', async () => {
   const own = await startTestApp()
   const { promise, resolve } = Promise.withResolvers<void>()
-  let begun = 0
+  const begun: number[] = []
   own.store.gate = () => {
-    begun++
+    begun.push(performance.now())
     return promise
   }
   const client = await RawClient.open(own.port)
   client.send(getBytes.repeat(3))
-  while (begun < 3) await sleep(5)
+  while (begun.length < 3) await sleep(5)
   const drained = own.drain()
   client.send(getBytes)
   await sleep(20)
@@ -252,7 +252,32 @@ test('draining: all that was sent in a pipeline is answered, and only the last a
   for (let answer = 0; answer < 3; answer++) connections.push((await client.answer()).headers['connection'])
   assert.deepEqual(connections, ['keep-alive', 'keep-alive', 'close'])
   assert.equal(await client.closed(), '')
-  assert.equal(begun, 3, 'what comes behind a closing answer is not begun')
+  assert.equal(begun.length, 3, 'what comes behind a closing answer is not begun')
+  await drained
+})
+
+test('draining: after an answer that was given before it, a connection takes one more request or ends', async () => {
+  const own = await startTestApp()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const begun: number[] = []
+  own.store.gate = () => {
+    begun.push(performance.now())
+    return promise
+  }
+  const [one, other] = [await RawClient.open(own.port), await RawClient.open(own.port)]
+  for (const client of [one, other]) client.send(`${getBytes}GET /us/none HTTP/1.1\r\nHost: x\r\n\r\n`)
+  while (begun.length < 2) await sleep(5)
+  const drained = own.drain()
+  one.send(getBytes)
+  while (begun.length < 3) await sleep(5)
+  resolve()
+  for (const [client, statuses] of [
+    [one, [200, 404, 200]],
+    [other, [200, 404]],
+  ] as const) {
+    for (const status of statuses) assert.equal((await client.answer()).status, status)
+    assert.equal(await client.closed(), '')
+  }
   await drained
 })
 

@@ -40,6 +40,8 @@ const pipelinedMax = 16
 const keepAliveTimeoutMs = 75_000
 /** A draining server still answers on idle connections for this long: a request may be on its way. */
 const idleGraceMs = 500
+/** How often connections that have come to rest since are looked for. */
+const idleCheckMs = 100
 /** A refused connection is read off for this long before it is closed. */
 const lingerMs = 500
 /** After this long a draining server cuts what is left. */
@@ -158,7 +160,8 @@ class Traffic {
     this.#closing = true
     for (const owed of this.#owed.values()) {
       const last = [...owed].at(-1)
-      if (last) this.#endWith(last)
+      // One whose headers are under way cannot say so any more: the next answer will, or the connection ends at rest.
+      if (last && !last.headersSent) this.#endWith(last)
     }
   }
 
@@ -183,10 +186,12 @@ async function drain(server: Server, traffic: Traffic): Promise<void> {
   const timers = new AbortController()
   const after = (milliseconds: number, act: () => void) =>
     sleep(milliseconds, undefined, { signal: timers.signal }).then(act, () => undefined)
-  void after(idleGraceMs, () => {
+  const closeIdle = (): void => {
     server.closeIdleConnections()
     traffic.closeUnused()
-  })
+    void after(idleCheckMs, closeIdle)
+  }
+  void after(idleGraceMs, closeIdle)
   void after(drainMaxMs, () => server.closeAllConnections())
   await closed
   timers.abort()
