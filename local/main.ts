@@ -21,7 +21,7 @@ import { answerControl } from './runner-control.ts'
 import { whatToTry } from './screen.ts'
 import { planPorts, readSettings } from './settings.ts'
 import { SupervisedPart } from './supervised-part.ts'
-import { installationsEnded, seconds } from './tools.ts'
+import { endInstallations, seconds } from './tools.ts'
 import { waitUntil } from './wait.ts'
 
 const firstAnswerTimeoutMs = 30_000
@@ -124,7 +124,7 @@ async function shutDown(name: NodeJS.Signals): Promise<void> {
   }
   stoppingSince = performance.now()
   say('\nStopping (Ctrl-C again kills at once) …')
-  await installationsEnded(say)
+  await endInstallations(say)
   setTimeout(() => {
     say('Not everything stopped in time: killed')
     process.exit(1)

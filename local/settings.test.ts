@@ -51,15 +51,11 @@ test('ports: a busy default gives way, a port that was asked for must be free', 
     'backend-eu',
     'backend-eu-2',
   ])
-  const inTheWay = readSettings({ HTTP_PORT: free, KAFKA_PORT: '3001', POSTGRES_EU_PORT: '5501' }, folder)
   if ((await isPortFree(3001)) && (await isPortFree(5501))) {
+    const inTheWay = readSettings({ HTTP_PORT: free, KAFKA_PORT: '3001', POSTGRES_EU_PORT: '5501' }, folder)
     const planned = Object.values((await planPorts(inTheWay)).ports)
-    assert.equal(
-      new Set(planned).size,
-      planned.length,
-      'a default gives way to a port that was asked for, too',
-    )
-  }
+    assert.equal(new Set(planned).size, planned.length, 'a default gives way to a port that was asked for')
+  } else t.diagnostic('not tried, 3001 or 5501 is busy: a default gives way to a port that was asked for')
   const asked = readSettings({ HTTP_PORT: free, KAFKA_PORT: taken }, folder)
   await assert.rejects(planPorts(asked), new RegExp(`Port ${taken}, wanted by kafka, .* set KAFKA_PORT`))
   const front = readSettings({ HTTP_PORT: taken }, folder)

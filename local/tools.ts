@@ -46,11 +46,13 @@ const execute = promisify(execFile)
 let aptListsFresh = false
 /** apt-get holds a lock: one installation after the other. */
 let lastInstallation: Promise<unknown> = Promise.resolve()
-let installing = false
+let aptRuns = false
+let ending = false
 
-/** Waits for an installation that is under way: half a package would keep apt-get from working at all. */
-export async function installationsEnded(progress: Progress): Promise<void> {
-  if (installing) progress('Waiting for apt-get to end …')
+/** Begins no further step of an installation, and waits for the one under way: half a package would break apt-get itself. */
+export async function endInstallations(progress: Progress): Promise<void> {
+  ending = true
+  if (aptRuns) progress('Waiting for apt-get to end …')
   await lastInstallation
 }
 
@@ -122,12 +124,10 @@ async function installWithApt(tool: Tool): Promise<void> {
   const forbid = !existsSync(policyFile)
   const allowAgain = (): void => (forbid ? rmSync(policyFile, { force: true }) : undefined)
   process.once('exit', allowAgain)
-  installing = true
   try {
     if (forbid) writeFileSync(policyFile, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
     await apt(['install', '-y', '-o', 'DPkg::Lock::Timeout=60', '--no-install-recommends', wanted])
   } finally {
-    installing = false
     allowAgain()
     process.off('exit', allowAgain)
   }
@@ -139,12 +139,21 @@ async function hasCandidate(name: string): Promise<boolean> {
 }
 
 async function apt(args: string[]): Promise<void> {
+  if (ending) throw new Error('stopped before everything was installed')
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  aptRuns = true
   try {
-    await execute('apt-get', args, { env, timeout: aptTimeoutMs, maxBuffer: 50_000_000 })
+    // In a group of its own: a Ctrl-C of the terminal is not for it.
+    await execute('setsid', ['--wait', 'apt-get', ...args], {
+      env,
+      timeout: aptTimeoutMs,
+      maxBuffer: 50_000_000,
+    })
   } catch (error) {
     const output = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
     throw new Error(`apt-get ${args.join(' ')} failed:\n${output}`, { cause: error })
+  } finally {
+    aptRuns = false
   }
 }
 

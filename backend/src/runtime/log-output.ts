@@ -3,8 +3,8 @@
  *
  * Invariant: a line waits for `flushMs` at most before it is handed to the system, and an orderly stop waits for the
  * reader (`drained`). A reader that is too slow delays no request: what it leaves behind is bounded, and what is lost
- * beyond that is told. In a crash `flushAtExit` hands over what waits, to a reader that is there. Lines are joined only when they are written; pino's own destination joins them one by one, and
- * copies what has gathered with each line.
+ * beyond that is told. In a crash `flushAtExit` hands over what waits, to a reader that is there. Lines are joined only
+ * when they are written; pino's own destination joins them one by one, and copies what has gathered with each line.
  */
 
 import { once } from 'node:events'
