@@ -22,8 +22,9 @@ const host = '127.0.0.1'
 const startTimeoutMs = 60_000
 const stopTimeoutMs = 10_000
 
-/** As in backend/Dockerfile, where Node's own choice would follow the container's memory. */
-const youngGeneration = '--max-semi-space-size=16'
+/** As in backend/Dockerfile, which says why. */
+export const memoryFlags = ['--max-semi-space-size=16', '--max-old-space-size=384']
+export const memoryEnvironment = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' }
 
 /** Creates the part; nothing runs before `start()`. */
 export async function createBackend(options: BackendOptions): Promise<Part & { url: string }> {
@@ -39,10 +40,11 @@ export async function createBackend(options: BackendOptions): Promise<Part & { u
     portSetting: options.portSetting,
     command: () => ({
       file: process.execPath,
-      args: [youngGeneration, entry],
+      args: [...memoryFlags, entry],
       env: {
         ...callerEnvironment(),
         ...env,
+        ...memoryEnvironment,
         REGION: region,
         HOST: host,
         PORT: String(port),
