@@ -80,6 +80,8 @@ const connectWaitMs = 3000
 const keepAliveAfterMs = 10_000
 /** Longest statement of a background service, ms: a slow disk must not look like a failure. */
 const serviceStatementTimeoutMs = 3000
+/** As `queryTimeoutMs`, of a background service. */
+const serviceQueryTimeoutMs = 3500
 
 /** The one connection for small statements of a background service, opened when there is one; requests cannot keep it. */
 export function createServicePool(databaseUrl: string, application_name: string): pg.Pool {
@@ -89,7 +91,7 @@ export function createServicePool(databaseUrl: string, application_name: string)
     types,
     connectionTimeoutMillis: connectWaitMs,
     statement_timeout: serviceStatementTimeoutMs,
-    query_timeout: serviceStatementTimeoutMs + connectWaitMs,
+    query_timeout: serviceQueryTimeoutMs,
     application_name,
   })
   pool.on('error', () => {}) // an idle connection that breaks is replaced by the next statement
