@@ -36,7 +36,8 @@ export type Backend = Part & { readonly url: string }
 const slotWalMax = '32GB'
 const backendsMax = 4
 const seeds = 1_000
-const replicationTimeoutMs = 60_000
+/** All that was written before replication started comes before its first heartbeat: up to two million events. */
+const replicationTimeoutMs = 600_000
 const statementTimeoutMs = 300_000
 
 export class Bed {
