@@ -44,6 +44,13 @@ after(async () => {
   rmSync(state, { recursive: true, force: true })
 })
 
+test('once it says that it answers, the regions hear of each other', async () => {
+  for (const region of ['us', 'eu']) {
+    const answer = await fetch(`${url}/${region}/replication-lag`)
+    assert.equal(typeof ((await answer.json()) as { lag_seconds: unknown }).lag_seconds, 'number')
+  }
+})
+
 test('it says what it started, and lines to try that work as they are', async () => {
   for (const name of ['postgres-us', 'postgres-eu', 'kafka', 'backend-us', 'backend-eu', 'nginx']) {
     assert.match(runner.output(), new RegExp(`Started ${name} +port \\d+ +\\(\\d+\\.\\d s\\)`))

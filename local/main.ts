@@ -25,6 +25,9 @@ import { endInstallations, seconds } from './tools.ts'
 import { waitUntil } from './wait.ts'
 
 const firstAnswerTimeoutMs = 30_000
+/** Relay and applier try again every 2 s at the latest, once Kafka is there. */
+const firstLagTimeoutMs = 15_000
+const lagAnswerTimeoutMs = 1_000
 const shutdownTimeoutMs = 9_500
 /** npm, the launcher and the terminal may each deliver the same Ctrl-C. */
 const sameSignalMs = 500
@@ -87,10 +90,24 @@ async function main(): Promise<void> {
       what: `200 from ${path}`,
     })
   }
+  // A write that is tried right after this line, and again in another region, is to be known there.
+  await waitUntil(async () => (await Promise.all(settings.regions.map(hears))).every(Boolean), {
+    timeoutMs: firstLagTimeoutMs,
+    what: 'the regions to hear of each other',
+  }).catch((error: Error) => say(`\n${error.message}: see npm run local -- logs kafka`))
   say(`\nMeridian answers at ${url} (${seconds(began)})`)
   say(await whatToTry(url, settings.regions))
   const { parts } = stack
   setInterval(() => parts.forEach(boundLog), logCheckIntervalMs).unref()
+}
+
+/** Whether a region knows how far it is behind all others. */
+async function hears(region: string): Promise<boolean> {
+  const answer = await fetch(`${stack?.url}/${region}/replication-lag`, {
+    signal: AbortSignal.timeout(lagAnswerTimeoutMs),
+  }).catch(() => undefined)
+  const lag = answer?.ok ? ((await answer.json()) as { lag_seconds: number | null }) : undefined
+  return typeof lag?.lag_seconds === 'number'
 }
 
 async function startAndSay(supervision: SupervisedPart): Promise<void> {
