@@ -33,6 +33,17 @@ function putBytes(body: string, ...headers: string[]): string {
   return [...all, `Content-Length: ${Buffer.byteLength(body)}`, '', body].join('\r\n')
 }
 
+/** Keeps the store from answering until `release`; `begun` has an entry for each request that has got to it. */
+function hold({ store }: TestApp): { begun: readonly number[]; release: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const begun: number[] = []
+  store.gate = () => {
+    begun.push(performance.now())
+    return promise
+  }
+  return { begun, release: resolve }
+}
+
 const getBytes = 'GET /us/properties/1 HTTP/1.1\r\nHost: x\r\n\r\n'
 
 function assertProblem(answer: RawAnswer, status: number, code: string): void {
@@ -140,16 +151,11 @@ test('a body that breaks off in a pipeline is not answered in place of what was 
 
 test('a connection has a few requests under way; more are refused in their turn, and nothing of them is begun', async () => {
   const own = await startTestApp()
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const begun: number[] = []
-  own.store.gate = () => {
-    begun.push(performance.now())
-    return promise
-  }
+  const { begun, release } = hold(own)
   const client = await RawClient.open(own.port)
   client.send(getBytes.repeat(1_000))
   while (begun.length === 0) await sleep(5)
-  resolve()
+  release()
   const statuses: number[] = []
   while (statuses.at(-1) !== 429) {
     const answer = await client.answer()
@@ -235,19 +241,14 @@ test('a client that goes away is logged as such and has no effect', async () => 
 
 test('draining: all that was sent in a pipeline is answered, and only the last answer closes the connection', async () => {
   const own = await startTestApp()
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const begun: number[] = []
-  own.store.gate = () => {
-    begun.push(performance.now())
-    return promise
-  }
+  const { begun, release } = hold(own)
   const client = await RawClient.open(own.port)
   client.send(getBytes.repeat(3))
   while (begun.length < 3) await sleep(5)
   const drained = own.drain()
   client.send(getBytes)
   await sleep(20)
-  resolve()
+  release()
   const connections: (string | undefined)[] = []
   for (let answer = 0; answer < 3; answer++) connections.push((await client.answer()).headers['connection'])
   assert.deepEqual(connections, ['keep-alive', 'keep-alive', 'close'])
@@ -258,19 +259,14 @@ test('draining: all that was sent in a pipeline is answered, and only the last a
 
 test('draining: after an answer that was given before it, a connection takes one more request or ends', async () => {
   const own = await startTestApp()
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const begun: number[] = []
-  own.store.gate = () => {
-    begun.push(performance.now())
-    return promise
-  }
+  const { begun, release } = hold(own)
   const [one, other] = [await RawClient.open(own.port), await RawClient.open(own.port)]
   for (const client of [one, other]) client.send(`${getBytes}GET /us/none HTTP/1.1\r\nHost: x\r\n\r\n`)
   while (begun.length < 2) await sleep(5)
   const drained = own.drain()
   one.send(getBytes)
   while (begun.length < 3) await sleep(5)
-  resolve()
+  release()
   for (const [client, statuses] of [
     [one, [200, 404, 200]],
     [other, [200, 404]],
