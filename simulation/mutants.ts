@@ -247,8 +247,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the applier does not wait for the batch before',
     file: 'replication/applier.ts',
-    search: 'const batch = await merger.prepare(records, positions)\n      await merging\n',
-    replace: 'const batch = await merger.prepare(records, positions)\n',
+    search: '      movedAt = now()\n      await merging\n',
+    replace: '      movedAt = now()\n',
     caughtBy: simulation,
   },
   {

@@ -10,6 +10,7 @@ import { applierBatchBounds } from './batch-size.ts'
 import type { EventLog, EventReader, MergeSession, MergeTransaction } from './ports.ts'
 
 const partition = 0
+const actor = 'us.a'
 /** More than two batches of the first size. */
 const backlog = 1200
 const firstBatch = applierBatchBounds.first
@@ -19,14 +20,15 @@ const until = async (condition: () => boolean): Promise<void> => {
 }
 
 /**
- * An applier with a backlog of no events. Its transactions tell from where to where they go, and wait for `merged`; so
- * many of them are refused for their content.
+ * An applier with a backlog of no events, of which so many at first are its own. Its transactions tell from where to
+ * where they go, and wait for `merged`; so many of them are refused for their content.
  */
-function startApplier(merged: Promise<void>, refused = 0, last = 'no event') {
+function startApplier({ merged = Promise.resolve(), refused = 0, own = 0, last = 'no event' } = {}) {
   const waiting = Array.from({ length: backlog }, (_, offset): IncomingRecord => ({
     partition,
     offset: BigInt(offset),
     value: Buffer.from(offset === backlog - 1 ? last : 'no event'),
+    ...(offset < own && { actor }),
   }))
   const closed = Promise.withResolvers<[]>()
   const reader = {
@@ -71,7 +73,7 @@ function startApplier(merged: Promise<void>, refused = 0, last = 'no event') {
   const applier = new Applier({
     openSession: () => Promise.resolve(session),
     log: log as unknown as EventLog,
-    actor: 'us.a',
+    actor,
     batchBounds: applierBatchBounds,
     metrics: createMetrics('us'),
     logger: pino({ level: 'silent' }),
@@ -85,7 +87,7 @@ function startApplier(merged: Promise<void>, refused = 0, last = 'no event') {
 
 test('the next batch is taken while the database merges, and continues where that one ends', async () => {
   const merged = Promise.withResolvers<void>()
-  const { ended, stop, moves, waiting } = startApplier(merged.promise)
+  const { ended, stop, moves, waiting } = startApplier({ merged: merged.promise })
   await until(() => waiting.length === backlog - 2 * firstBatch)
   assert.equal(moves.length, 1, 'one transaction at a time')
   merged.resolve()
@@ -102,9 +104,23 @@ test('the next batch is taken while the database merges, and continues where tha
   await ended
 })
 
+test('batches of own events alone are passed over, and the next batch moves the offsets past them', async () => {
+  const { ended, stop, moves } = startApplier({ own: firstBatch + 1 })
+  await until(() => moves.at(-1)?.to === BigInt(backlog))
+  assert.deepEqual(
+    moves.map(({ from, to }) => [Number(from), Number(to)]),
+    [
+      [0, 2 * firstBatch],
+      [2 * firstBatch, backlog],
+    ],
+  )
+  stop.abort()
+  await ended
+})
+
 test('a merge that fails ends the applier, and what was taken meanwhile is not merged', async () => {
   const merged = Promise.withResolvers<void>()
-  const { ended, moves, waiting } = startApplier(merged.promise)
+  const { ended, moves, waiting } = startApplier({ merged: merged.promise })
   await until(() => waiting.length === backlog - 2 * firstBatch)
   merged.reject(new Error('gone'))
   await assert.rejects(ended, /gone/)
@@ -113,7 +129,7 @@ test('a merge that fails ends the applier, and what was taken meanwhile is not m
 
 test('a batch that the database refuses is merged record by record, and the next one continues where it ends', async () => {
   const merged = Promise.withResolvers<void>()
-  const { ended, stop, moves, waiting } = startApplier(merged.promise, 1)
+  const { ended, stop, moves, waiting } = startApplier({ merged: merged.promise, refused: 1 })
   await until(() => waiting.length === backlog - 2 * firstBatch)
   merged.resolve()
   await until(() => moves.at(-1)?.to === BigInt(backlog))
@@ -129,7 +145,7 @@ test('a batch that the database refuses is merged record by record, and the next
 test('a heartbeat that the database refuses is quarantined and blocks nothing', async () => {
   const identity = { schema: 1, type: 'heartbeat', actor: 'eu.b', run: 'a@0/1', since: 'x\u0000' }
   const heartbeat = { ...identity, lsn: '0/1', xmin: '1', t: 1, partitions: 1, applied: {} }
-  const { ended, stop, moves, quarantined } = startApplier(Promise.resolve(), 0, JSON.stringify(heartbeat))
+  const { ended, stop, moves, quarantined } = startApplier({ last: JSON.stringify(heartbeat) })
   await until(() => quarantined.includes(backlog - 1))
   assert.equal(moves.at(-1)?.to, BigInt(backlog))
   stop.abort()

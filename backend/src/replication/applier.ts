@@ -13,13 +13,15 @@ import { everyActor } from '../postgres/gaps.ts'
 import type { IncomingRecord } from '../kafka/reader.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import { aborted, type Service, type Sleep } from '../runtime/service.ts'
-import { BatchMerger, type PreparedBatch } from './batch-merger.ts'
+import { BatchMerger, moveTo, type PreparedBatch } from './batch-merger.ts'
 import { BatchSize, type BatchBounds } from './batch-size.ts'
 import { findGaps } from './find-gaps.ts'
 import type { EventLog, EventReader, MergeSession } from './ports.ts'
 
 const standbyPollMs = 250
 const pingIntervalMs = 2000
+/** Own events alone move the offsets so often, ms: a transaction and a flush for each batch of them would gain nothing. */
+const ownMoveIntervalMs = 2000
 
 export interface ApplierOptions {
   readonly openSession: () => Promise<MergeSession>
@@ -106,7 +108,9 @@ export class Applier implements Service {
     positions: Map<number, bigint>,
     signal: AbortSignal,
   ): Promise<void> {
-    const size = new BatchSize(this.#options.batchBounds)
+    const { batchBounds, now } = this.#options
+    const size = new BatchSize(batchBounds)
+    let movedAt = now()
     const ended = aborted(signal).then(() => reader.close())
     let merging = Promise.resolve()
     while (!signal.aborted) {
@@ -116,6 +120,10 @@ export class Applier implements Service {
       const records = await this.#takeWithPings(session, reader, max)
       if (records.length === 0) continue
       const batch = await merger.prepare(records, positions)
+      // The next batch moves the offsets past this one.
+      if (batch.isOwn && now() - movedAt < ownMoveIntervalMs) continue
+      moveTo(positions, batch)
+      movedAt = now()
       await merging
       merging = this.#merge(merger, batch).then((elapsedMs) =>
         size.learn({ records: records.length, max, elapsedMs }),

@@ -42,6 +42,13 @@ export interface PreparedBatch {
   readonly records: readonly IncomingRecord[]
   readonly decoded: DecodedBatch
   readonly folded: FoldedBatch
+  /** Nothing but this actor's own events: merging it would move the offsets and change nothing else. */
+  readonly isOwn: boolean
+}
+
+/** Where the batch after this one continues. */
+export function moveTo(positions: Map<number, bigint>, { decoded }: PreparedBatch): void {
+  for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
 }
 
 /** Merges batches on one session; keeps in memory what the session has read of its sources. */
@@ -83,8 +90,11 @@ export class BatchMerger {
     })
   }
 
-  /** Decodes and folds a batch that continues from `positions`, and moves them to where it ends. */
-  async prepare(records: readonly IncomingRecord[], positions: Map<number, bigint>): Promise<PreparedBatch> {
+  /** Decodes and folds a batch that continues from `positions`. */
+  async prepare(
+    records: readonly IncomingRecord[],
+    positions: ReadonlyMap<number, bigint>,
+  ): Promise<PreparedBatch> {
     const { actor, sleep } = this.#options
     const each: DecodedRecord[] = []
     for (const record of records) {
@@ -92,8 +102,9 @@ export class BatchMerger {
       each.push(decodeRecord(record, actor))
     }
     const decoded = sortBatch(each, actor, positions)
-    for (const [partition, { to }] of decoded.advances) positions.set(partition, to)
-    return { records, decoded, folded: foldEvents(decoded.events) }
+    const { events, heartbeats, ownHeartbeats, poison } = decoded
+    const isOwn = [events, heartbeats, ownHeartbeats, poison].every(({ length }) => length === 0)
+    return { records, decoded, folded: foldEvents(events), isOwn }
   }
 
   /** Merges a batch; record by record if the database refuses it for its content. */
@@ -107,7 +118,11 @@ export class BatchMerger {
         const positions = new Map(
           [...batch.decoded.advances].map(([partition, { from }]) => [partition, from]),
         )
-        for (const record of records) await this.merge(await this.prepare([record], positions))
+        for (const record of records) {
+          const one = await this.prepare([record], positions)
+          await this.merge(one)
+          moveTo(positions, one)
+        }
         return
       }
       const poison = records.map(({ partition, offset, value }) => ({
