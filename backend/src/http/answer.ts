@@ -5,32 +5,34 @@
  * answer that breaks off in the middle. Node leaves out the body of an answer to HEAD.
  */
 
-import type { Response } from 'express'
+import type { ServerResponse } from 'node:http'
 import { problemBody, problemContentType, problemTable, type Problem } from './problems.ts'
 import { contextOf, type AnswerHeaders } from './request-context.ts'
 
 /** Seconds after which a client should try again; NGINX asks the other region at once. */
 export const retryAfterSeconds = '1'
 
+export const jsonContentType = 'application/json; charset=utf-8'
+
 export function sendJson(
-  response: Response,
+  response: ServerResponse,
   status: number,
   body: object,
   headers: AnswerHeaders = {},
 ): void {
-  send(response, status, 'application/json; charset=utf-8', body, headers)
+  send(response, status, jsonContentType, body, headers)
 }
 
-export function sendNoContent(response: Response, headers: AnswerHeaders): void {
+export function sendNoContent(response: ServerResponse, headers: AnswerHeaders): void {
   response.writeHead(204, { ...contextOf(response).headers, ...headers }).end()
 }
 
-export function sendNotModified(response: Response, headers: AnswerHeaders): void {
+export function sendNotModified(response: ServerResponse, headers: AnswerHeaders): void {
   contextOf(response).outcome = 'not_modified'
   response.writeHead(304, { ...contextOf(response).headers, ...headers }).end()
 }
 
-export function sendProblem(response: Response, problem: Problem): void {
+export function sendProblem(response: ServerResponse, problem: Problem): void {
   const { status } = problemTable[problem.code]
   contextOf(response).outcome = problem.code
   const retry: AnswerHeaders = status === 503 || status === 429 ? { 'Retry-After': retryAfterSeconds } : {}
@@ -38,7 +40,7 @@ export function sendProblem(response: Response, problem: Problem): void {
 }
 
 function send(
-  response: Response,
+  response: ServerResponse,
   status: number,
   contentType: string,
   body: object,
@@ -49,7 +51,7 @@ function send(
 
 /** Headers are given to Node all at once: set one by one before, they cost it several times as much. */
 export function sendText(
-  response: Response,
+  response: ServerResponse,
   status: number,
   contentType: string,
   text: string,

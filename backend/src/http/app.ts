@@ -5,14 +5,15 @@
  * carries `X-Served-By` and `X-Failover`.
  */
 
-import type { RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import { sendProblem } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { contextOf } from './request-context.ts'
 import { refuseEarly } from './refuse-early.ts'
+import type { Problem } from './problems.ts'
 import { requestLog } from './request-log.ts'
-import { localRouter, regionRouter } from './routes.ts'
+import { addRoutes } from './routes.ts'
 import { UnavailableError } from './store.ts'
 import { describeError } from '../runtime/describe-error.ts'
 
@@ -22,17 +23,20 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
   app.disable('x-powered-by')
   app.disable('etag')
   app.disable('query parser')
+  // Exact paths: `/Health` and `/health/` are other paths, in NGINX too.
   app.enable('case sensitive routing')
+  app.enable('strict routing')
 
-  app.use(requestLog(dependencies))
-  app.use(checkHeaders)
-  const router = regionRouter(dependencies)
-  for (const region of dependencies.regions) app.use(`/${region}`, router)
-  app.use(router)
-  app.use(localRouter(dependencies))
+  addRoutes(app, dependencies)
   app.use(unknownPath(dependencies.regions))
   app.use(answerError(dependencies))
-  const serve = refuseEarly(app, dependencies)
+  // What concerns every request is done in front of Express, to which each further step costs a search.
+  const checked: RequestListener = (request, response) => {
+    const problem = checkHeaders(request)
+    if (problem) sendProblem(response, problem)
+    else app(request, response)
+  }
+  const serve = refuseEarly(requestLog(checked, dependencies), dependencies)
   return (request, response) => {
     request.url = originForm(request.url)
     serve(request, response)
@@ -53,15 +57,14 @@ function originForm(target = '/'): string {
 const headerLinesMax = 100
 
 /** RFC 9110, 7.2 requires a Host. Here and not in Node's server, which would answer without a body. */
-const checkHeaders: RequestHandler = ({ headers, httpVersion, rawHeaders }, response, next) => {
+function checkHeaders({ headers, httpVersion, rawHeaders }: IncomingMessage): Problem | undefined {
   if (headers.host === undefined && httpVersion === '1.1') {
-    return sendProblem(response, { code: 'invalid_header', detail: 'A Host header is required.' })
+    return { code: 'invalid_header', detail: 'A Host header is required.' }
   }
   if (rawHeaders.length > 2 * headerLinesMax) {
-    const detail = `There are more than ${headerLinesMax} headers.`
-    return sendProblem(response, { code: 'headers_too_large', detail })
+    return { code: 'headers_too_large', detail: `There are more than ${headerLinesMax} headers.` }
   }
-  next()
+  return undefined
 }
 
 function unknownPath(regions: readonly string[]): RequestHandler {

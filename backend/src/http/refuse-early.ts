@@ -13,6 +13,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { retryAfterSeconds } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { isRequestId } from './headers.ts'
+import { splitRegion } from './region-prefix.ts'
 import { problemBody, problemContentType, problemTable } from './problems.ts'
 import { unmatchedRoute } from './request-context.ts'
 import { storeRefusals, type StoreRefusal } from './store.ts'
@@ -47,7 +48,7 @@ function refuse(
 ): void {
   const { status } = problemTable[code]
   const body = bodies[code]
-  const asked = regions.find((known) => url.startsWith(`/${known}/`)) ?? region
+  const asked = splitRegion(url, regions).region ?? region
   const requestId = headers['x-request-id']
   response.writeHead(status, {
     'X-Served-By': region,

@@ -1,6 +1,6 @@
 /** What is known of one request while it is served, for its answer's headers and its log line. */
 
-import type { Response } from 'express'
+import type { ServerResponse } from 'node:http'
 
 export type AnswerHeaders = Readonly<Record<string, string>>
 
@@ -20,12 +20,15 @@ export interface RequestContext {
 
 export const unmatchedRoute = 'unmatched'
 
-const contextKey = 'meridian'
+const contextKey = Symbol('context')
 
-export function setContext(response: Response, context: RequestContext): void {
-  response.locals[contextKey] = context
+type WithContext = ServerResponse & { [contextKey]?: RequestContext }
+
+export function setContext(response: WithContext, context: RequestContext): void {
+  response[contextKey] = context
 }
 
-export function contextOf(response: Response): RequestContext {
-  return response.locals[contextKey] as RequestContext
+/** Of a response that `requestLog` has passed on. */
+export function contextOf(response: WithContext): RequestContext {
+  return response[contextKey] as RequestContext
 }

@@ -5,7 +5,7 @@
  * waits for readiness, those that tell about the region do not.
  */
 
-import { Router, type Request, type Response } from 'express'
+import type { Express, NextFunction, Request, Response } from 'express'
 import { sendJson, sendProblem, sendText } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { parseId } from './headers.ts'
@@ -29,6 +29,8 @@ interface Route {
   readonly data?: true
   /** Asked by machines every second or so: not worth a log line. */
   readonly probe?: true
+  /** There without a region prefix only, so never through NGINX. */
+  readonly local?: true
 }
 
 /** Express tries them one after the other: the one that is asked most comes first. */
@@ -45,31 +47,19 @@ const routes: readonly Route[] = [
   { path: '/replication-lag', get: getLag },
   { path: '/conflicts', get: getConflicts, data: true },
   { path: '/properties/:id/conflicts', get: getConflictsOf, data: true },
+  { path: '/metrics', get: getMetrics, probe: true, local: true },
 ]
 
-/** Exact paths: `/Health` and `/health/` are other paths, in NGINX too. */
-const exact = { caseSensitive: true, strict: true }
-
-/** The routes that are also there under a region prefix. */
-export function regionRouter(dependencies: HttpDependencies): Router {
-  return routerOf(routes, dependencies)
-}
-
-/** The routes that are there without a prefix only, so never through NGINX. */
-export function localRouter(dependencies: HttpDependencies): Router {
-  return routerOf([{ path: '/metrics', get: getMetrics, probe: true }], dependencies)
-}
-
-function routerOf(table: readonly Route[], dependencies: HttpDependencies): Router {
-  const router = Router(exact)
-  for (const route of table) router.all(route.path, handlerOf(route, dependencies))
-  return router
+/** The routes, of paths without their region. */
+export function addRoutes(app: Express, dependencies: HttpDependencies): void {
+  for (const route of routes) app.route(route.path).all(handlerOf(route, dependencies))
 }
 
 function handlerOf(route: Route, dependencies: HttpDependencies) {
   const handlers = handlersOf(route)
-  return (request: Request, response: Response): Promise<void> | void => {
+  return (request: Request, response: Response, next: NextFunction): Promise<void> | void => {
     const context = contextOf(response)
+    if (route.local && context.requestedRegion !== undefined) return next()
     context.route = route.path
     context.probe = route.probe ?? false
     const handler = handlers.get(request.method)

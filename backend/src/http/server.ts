@@ -120,45 +120,49 @@ function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
   })
 }
 
+interface Connection {
+  readonly socket: Socket
+  /** Requests that are not answered completely. */
+  readonly owed: Set<ServerResponse>
+  /** The answer to the newest request. */
+  latest: ServerResponse | undefined
+}
+
 /** The open connections and the answers that are owed on them. */
 class Traffic {
-  readonly #owed = new Map<Socket, Set<ServerResponse>>()
+  readonly #connections = new Map<Duplex, Connection>()
   /** Connections whose bytes were refused. */
   readonly refused = new WeakSet<Duplex>()
   /** Connections that are closed after an answer which has been given. */
   readonly ending = new WeakSet<Duplex>()
-  readonly #latest = new WeakMap<Duplex, ServerResponse>()
   #closing = false
 
   addConnection(socket: Socket): void {
-    this.#owed.set(socket, new Set())
-    socket.once('close', () => this.#owed.delete(socket))
+    this.#connections.set(socket, { socket, owed: new Set(), latest: undefined })
+    socket.once('close', () => this.#connections.delete(socket))
   }
 
   /** Returns how many answers are owed on this connection now. */
   add(response: ServerResponse): number {
-    const { socket } = response.req
-    const owed = this.#owed.get(socket)
-    owed?.add(response)
-    this.#latest.set(socket, response)
+    const connection = this.on(response.req.socket)
     if (this.#closing) this.#endWith(response)
-    response.once('close', () => owed?.delete(response))
-    return owed?.size ?? 0
+    if (!connection) return 0
+    const { owed } = connection
+    owed.add(response)
+    connection.latest = response
+    response.on('close', () => owed.delete(response))
+    return owed.size
   }
 
-  /** How many answers are owed on this connection. */
-  owedOn(socket: Duplex): number {
-    return this.#owed.get(socket as Socket)?.size ?? 0
-  }
-
-  latestOn(socket: Duplex): ServerResponse | undefined {
-    return this.#latest.get(socket)
+  /** Undefined once it is closed. */
+  on(socket: Duplex): Connection | undefined {
+    return this.#connections.get(socket)
   }
 
   /** From now on the last answer on a connection tells its client to go elsewhere (`Connection: close`). */
   closeConnections(): void {
     this.#closing = true
-    for (const owed of this.#owed.values()) {
+    for (const { owed } of this.#connections.values()) {
       const last = [...owed].at(-1)
       // One whose headers are under way cannot say so any more: the next answer will, or the connection ends at rest.
       if (last && !last.headersSent) this.#endWith(last)
@@ -173,7 +177,7 @@ class Traffic {
 
   /** Connections that have never sent a byte, which Node does not count as idle. */
   closeUnused(): void {
-    for (const socket of this.#owed.keys()) if (socket.bytesRead === 0) socket.destroy()
+    for (const { socket } of this.#connections.values()) if (socket.bytesRead === 0) socket.destroy()
   }
 }
 
@@ -214,9 +218,9 @@ function refuseBytes(error: NodeJS.ErrnoException, socket: Duplex, traffic: Traf
     const timer = setTimeout(() => socket.destroy(), lingerMs)
     socket.once('close', () => clearTimeout(timer))
   }
-  const latest = traffic.latestOn(socket)
+  const { latest, owed } = traffic.on(socket) ?? {}
   const idle = !latest || (latest.writableFinished && latest.req.complete)
-  const waitsForBody = latest && !latest.headersSent && !latest.req.complete && traffic.owedOn(socket) === 1
+  const waitsForBody = latest && !latest.headersSent && !latest.req.complete && owed?.size === 1
   if (idle || waitsForBody) answer()
   else if (latest.req.complete) latest.once('finish', answer)
   else socket.destroy()
