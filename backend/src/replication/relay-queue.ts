@@ -25,6 +25,8 @@ export interface RelayBatch {
   readonly bytes: number
   /** End of the last transaction that is complete with this batch. */
   readonly confirmLsn: bigint | undefined
+  /** More waits that this batch had no room for. */
+  readonly isFull: boolean
 }
 
 interface Entry {
@@ -112,6 +114,7 @@ export class RelayQueue implements FrameSink {
     const entries = this.#entries.slice(0, taken)
     this.#entries = this.#entries.slice(taken)
     this.#inFlight = {
+      isFull: this.#entries.length > 0,
       records: entries.flatMap(({ record }) => (record ? [record] : [])),
       bytes,
       confirmLsn: entries.findLast(({ endLsn }) => endLsn !== undefined)?.endLsn,
