@@ -96,4 +96,14 @@ export const statementMutants: readonly Mutant[] = [
       name: 'two acceptances of one request that arrive in one batch are recorded too',
     },
   },
+  {
+    name: 'a state that is kept is given as it was read',
+    file: 'postgres/read-properties.ts',
+    search: 'WHERE p.vector IS DISTINCT FROM wanted.vector',
+    replace: 'WHERE wanted.vector IS NULL',
+    caughtBy: {
+      test: 'postgres/representations.pg.test.ts',
+      name: 'a read is answered as the row is, whatever has happened to it since the last one',
+    },
+  },
 ]

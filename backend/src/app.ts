@@ -86,12 +86,12 @@ export async function startApp(config: Config, log: Logger): Promise<RunningApp>
     waitMaxMs: answerMaxMs,
     now: () => performance.now(),
   })
-  const lag = () =>
-    orUnavailable(async () => {
-      const known = await sources.read('all')
-      if (!known) throw new Error('unreachable')
-      return lagReport(region, regions, known.sources, known.now)
-    })
+  const readLag = async () => {
+    const known = await sources.read('all')
+    if (!known) throw new Error('unreachable')
+    return lagReport(region, regions, known.sources, known.now)
+  }
+  const lag = () => orUnavailable(readLag())
 
   const http = createHttpApp({
     region,

@@ -10,14 +10,15 @@ import { Admission } from './batching/admission.ts'
 import { CoalescedReads } from './batching/coalesced-reads.ts'
 import { GroupCommit } from './batching/group-commit.ts'
 import type { ConflictRecord } from './domain/conflict.ts'
-import { viewOf, type PropertyView } from './domain/property.ts'
+import type { Representation } from './domain/property.ts'
 import { storeRefusals, UnavailableError, type PropertyStore } from './http/store.ts'
 import { readConflictsOf, readOpenConflicts } from './postgres/read-conflicts.ts'
-import { readProperties } from './postgres/read-properties.ts'
+import { Representations } from './postgres/representations.ts'
 import { explainRefusals, writeBatch } from './postgres/write-batch.ts'
 
 /** Longest time until a request is answered, ms: below NGINX's read timeout of 900, with room for the answer. */
 export const answerMaxMs = 650
+
 /** Properties in a query at most. */
 const propertiesPerQueryMax = 256
 
@@ -36,10 +37,10 @@ export interface RegionStoreOptions {
 
 export function createRegionStore({ pool, actor, now, observeBatch }: RegionStoreOptions): PropertyStore {
   const admission = new Admission(now)
-  const admit = async <T>(work: () => Promise<T>): Promise<T> => {
+  const admit = <T>(work: () => Promise<T>): Promise<T> => {
     const { refusal } = admission
-    if (refusal) throw new UnavailableError(refusal, storeRefusals[refusal])
-    return await admission.run(() => orUnavailable(work))
+    if (refusal) return Promise.reject(new UnavailableError(refusal, storeRefusals[refusal]))
+    return admission.run(() => orUnavailable(work()))
   }
   const shared = { defer: setImmediate, waitMaxMs: answerMaxMs, now }
   const writes = new GroupCommit({
@@ -52,9 +53,9 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
       error instanceof pg.DatabaseError && classesDueToOne.has(error.code?.slice(0, 2) ?? ''),
     ...shared,
   })
-  const reads = new CoalescedReads<number, PropertyView>({
-    query: async (ids) =>
-      new Map((await readProperties(pool, ids)).map((state) => [state.id, viewOf(state)])),
+  const representations = new Representations(pool)
+  const reads = new CoalescedReads<number, Representation>({
+    query: (ids) => representations.read(ids),
     keysPerQueryMax: propertiesPerQueryMax,
     ...shared,
   })
@@ -80,18 +81,20 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
   }
 }
 
-/** Turns every failure of the database into an `UnavailableError`, and an answer that takes too long as well. */
-export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
-  const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const timer = setTimeout(() => reject(new Error(`no answer within ${answerMaxMs} ms`)), answerMaxMs)
-  try {
-    work().then(resolve, reject)
-    return await promise
-  } catch (error) {
-    if (error instanceof UnavailableError) throw error
-    const detail = 'The database of this region does not answer in time.'
-    throw new UnavailableError('database_unavailable', detail, { cause: error })
-  } finally {
-    clearTimeout(timer)
-  }
+/**
+ * Turns every failure of the database into an `UnavailableError`, and an answer that takes too long as well. One promise,
+ * and no async function: every request passes here.
+ */
+export function orUnavailable<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => reject(unavailable(error))
+    const timer = setTimeout(() => fail(new Error(`no answer within ${answerMaxMs} ms`)), answerMaxMs)
+    work.then(resolve, fail).finally(() => clearTimeout(timer))
+  })
+}
+
+function unavailable(error: unknown): UnavailableError {
+  if (error instanceof UnavailableError) return error
+  const detail = 'The database of this region does not answer in time.'
+  return new UnavailableError('database_unavailable', detail, { cause: error })
 }

@@ -37,6 +37,12 @@ export type PropertyView = {
     readonly etag: string
   }
 
+/** A property as a read is answered: what is shown of it, and the same as JSON. */
+export interface Representation {
+  readonly view: PropertyView
+  readonly json: string
+}
+
 /** Greatest t of the row, in µs since the epoch: part of the state, so it is equal wherever the vector is. */
 export function updatedAt(stamps: Readonly<Record<string, Stamp>>): number {
   return Math.max(seedTime, ...Object.values(stamps).map((stamp) => stamp[1]))
@@ -60,4 +66,9 @@ export function viewOf(state: PropertyState): PropertyView {
     updated_at: formatTime(updatedAt(state.stamps)),
     etag: encodeEtag(state.vector),
   }
+}
+
+export function represent(state: PropertyState): Representation {
+  const view = viewOf(state)
+  return { view, json: JSON.stringify(view) }
 }

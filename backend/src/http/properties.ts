@@ -9,7 +9,7 @@
 import type { Request, Response } from 'express'
 import type { PropertyView } from '../domain/property.ts'
 import type { Guard, RefusedOutcome, WriteRequest } from '../domain/write.ts'
-import { sendJson, sendNoContent, sendNotModified, sendProblem } from './answer.ts'
+import { jsonContentType, sendJson, sendNoContent, sendNotModified, sendProblem, sendText } from './answer.ts'
 import { readJson } from './body.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { matchesNone, parseId, parseIfMatch, parseRequestId } from './headers.ts'
@@ -39,15 +39,16 @@ export async function getProperty(store: PropertyStore, request: Request, respon
   const ifMatch = parseIfMatch(request.headers['if-match'])
   if ('problem' in ifMatch) return sendProblem(response, ifMatch.problem)
 
-  const property = await store.read(id.value)
-  if (!property) return sendProblem(response, noSuchProperty(id.value))
+  const found = await store.read(id.value)
+  if (!found) return sendProblem(response, noSuchProperty(id.value))
+  const { view: property, json } = found
   if (property.deleted) return sendProblem(response, deletedProblem(property))
   if (Array.isArray(ifMatch.value) && !ifMatch.value.includes(property.etag)) {
     return sendProblem(response, staleProblem('precondition_failed', property))
   }
   const headers = { ETag: property.etag, ...revalidate }
   if (matchesNone(request.headers['if-none-match'], property.etag)) return sendNotModified(response, headers)
-  sendJson(response, 200, property, headers)
+  sendText(response, 200, jsonContentType, json, headers)
 }
 
 export async function putProperty(store: PropertyStore, request: Request, response: Response): Promise<void> {

@@ -6,7 +6,7 @@
  */
 
 import type { ConflictRecord } from '../domain/conflict.ts'
-import type { PropertyView } from '../domain/property.ts'
+import type { Representation } from '../domain/property.ts'
 import type { WriteOutcome, WriteRequest } from '../domain/write.ts'
 import type { UnavailableCode } from './problems.ts'
 
@@ -20,7 +20,7 @@ export type StoreRefusal = keyof typeof storeRefusals
 export interface PropertyStore {
   /** Why no request is taken on at present; undefined if one is. */
   refusal(): StoreRefusal | undefined
-  read(id: number): Promise<PropertyView | undefined>
+  read(id: number): Promise<Representation | undefined>
   write(request: WriteRequest): Promise<WriteOutcome>
   /** Unresolved records, newest first. */
   openConflicts(limit: number): Promise<readonly ConflictRecord[]>

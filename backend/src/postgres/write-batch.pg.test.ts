@@ -46,7 +46,7 @@ async function batchNow(requests: readonly WriteRequest[]): Promise<readonly Out
 const writeNow = async (changes: Partial<WriteRequest>): Promise<Outcome> =>
   (await batchNow([request(changes)]))[0] as Outcome
 const read = async (id = 1): Promise<PropertyState> => {
-  const [state] = await readProperties(database.pool, [id])
+  const state = (await readProperties(database.pool, [{ id }])).get(id)
   assert.ok(state)
   return state
 }

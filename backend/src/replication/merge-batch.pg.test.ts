@@ -49,7 +49,7 @@ async function merge(...events: PropertyEvent[]): Promise<MergeCounts> {
     client.release()
   }
 }
-const read = async (id = 1) => (await readProperties(database.pool, [id]))[0]
+const read = async (id = 1) => (await readProperties(database.pool, [{ id }])).get(id)
 const conflicts = async (id = 1) => joinConflicts((await readConflictsOf(database.pool, id)) ?? [])
 
 test('merging in the database is the domain’s join, one by one or in batches, again and again', async () => {

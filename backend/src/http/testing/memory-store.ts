@@ -6,7 +6,7 @@
 
 import type { Acceptance } from '../../domain/claim.ts'
 import type { ConflictRecord } from '../../domain/conflict.ts'
-import { viewOf, type PropertyState, type PropertyView } from '../../domain/property.ts'
+import { represent, viewOf, type PropertyState, type Representation } from '../../domain/property.ts'
 import { seedTime } from '../../domain/stamp.ts'
 import { acceptedStatus, decideWrite, type WriteOutcome, type WriteRequest } from '../../domain/write.ts'
 import { seedState } from '../../testing/arbitraries.ts'
@@ -30,10 +30,10 @@ export class MemoryStore implements PropertyStore {
     }
   }
 
-  async read(id: number): Promise<PropertyView | undefined> {
+  async read(id: number): Promise<Representation | undefined> {
     await this.gate()
     const state = this.states.get(id)
-    return state && viewOf(state)
+    return state && represent(state)
   }
 
   async write(request: WriteRequest): Promise<WriteOutcome> {
