@@ -252,6 +252,16 @@ export const mutants: readonly Mutant[] = [
     caughtBy: simulation,
   },
   {
+    name: 'own heartbeats are passed over with own events',
+    file: 'replication/batch-merger.ts',
+    search: '[events, heartbeats, ownHeartbeats, poison].every',
+    replace: '[events, heartbeats, poison].every',
+    caughtBy: {
+      test: 'replication/applier.test.ts',
+      name: 'an own heartbeat is held against the database, also where nothing but own events comes with it',
+    },
+  },
+  {
     name: 'what was refused together is merged one by one from where the next batch is',
     file: 'replication/batch-merger.ts',
     search: '([partition, { from }]) => [partition, from]',

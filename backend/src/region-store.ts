@@ -82,8 +82,7 @@ export function createRegionStore({ pool, actor, now, observeBatch }: RegionStor
 }
 
 /**
- * Turns every failure of the database into an `UnavailableError`, and an answer that takes too long as well. One promise,
- * and no async function: every request passes here.
+ * Turns every failure of the database into an `UnavailableError`, and an answer that takes too long as well.
  */
 export function orUnavailable<T>(work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {

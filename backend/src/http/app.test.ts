@@ -103,7 +103,7 @@ test('an invalid X-Request-ID is not echoed', async () => {
   await response.text()
 })
 
-test('a target that is a whole URI is served by its path', async () => {
+test('whatever the target is, a URI or none, it is served by its path or has none', async () => {
   const client = await RawClient.open(app.port)
   for (const [target, status] of [
     ['http://listings.example/us/health', 200],
@@ -111,6 +111,9 @@ test('a target that is a whole URI is served by its path', async () => {
     ['foo://x', 404],
     ['foo://x?y', 404],
     ['*', 404],
+    ['/us/health#x', 200],
+    ['/us//a@b', 404],
+    ['/us//a@b#x', 404],
   ] as const) {
     client.send(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`)
     const answer = await client.answer()

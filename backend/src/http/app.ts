@@ -6,7 +6,7 @@
  */
 
 import type { IncomingMessage, RequestListener } from 'node:http'
-import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
+import express, { type ErrorRequestHandler, type Express } from 'express'
 import { sendProblem } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { contextOf } from './request-context.ts'
@@ -28,15 +28,8 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
   app.enable('strict routing')
 
   addRoutes(app, dependencies)
-  app.use(unknownPath(dependencies.regions))
   app.use(answerError(dependencies))
-  // What concerns every request is done in front of Express, to which each further step costs a search.
-  const checked: RequestListener = (request, response) => {
-    const problem = checkHeaders(request)
-    if (problem) sendProblem(response, problem)
-    else app(request, response)
-  }
-  const serve = refuseEarly(requestLog(checked, dependencies), dependencies)
+  const serve = refuseEarly(requestLog(inFrontOf(app, dependencies.regions), dependencies), dependencies)
   return (request, response) => {
     request.url = originForm(request.url)
     serve(request, response)
@@ -44,12 +37,26 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
 }
 
 /**
- * Path and query of a request's target. RFC 9112, 3.2.2: a server accepts an absolute URI too; Express would answer those
- * of other schemes, or that it cannot parse, by itself and in HTML.
+ * What concerns every request is done in front of Express, to which each further step costs a search. What Express finds no
+ * route for is answered behind it: it does not even search for a target that it cannot parse, like `//a@b`.
+ */
+function inFrontOf(app: Express, regions: readonly string[]): RequestListener {
+  const detail = `There is no such path. Regions are ${regions.join(', ')}.`
+  const route = app as unknown as (...parameters: [...Parameters<RequestListener>, next: () => void]) => void
+  return (request, response) => {
+    const problem = checkHeaders(request)
+    if (problem) sendProblem(response, problem)
+    else route(request, response, () => sendProblem(response, { code: 'unknown_path', detail }))
+  }
+}
+
+/**
+ * Path and query of a request's target. RFC 9112, 3.2.2: a server accepts an absolute URI too. A fragment does not belong
+ * into a target, and counts for nothing.
  */
 function originForm(target = '/'): string {
-  if (target.startsWith('/')) return target
-  const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')
+  const [whole = ''] = target.split('#', 1)
+  const path = whole.startsWith('/') ? whole : whole.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '')
   return path.startsWith('/') ? path : `/${path}`
 }
 
@@ -65,11 +72,6 @@ function checkHeaders({ headers, httpVersion, rawHeaders }: IncomingMessage): Pr
     return { code: 'headers_too_large', detail: `There are more than ${headerLinesMax} headers.` }
   }
   return undefined
-}
-
-function unknownPath(regions: readonly string[]): RequestHandler {
-  const detail = `There is no such path. Regions are ${regions.join(', ')}.`
-  return (_, response) => sendProblem(response, { code: 'unknown_path', detail })
 }
 
 /** Why the database is unavailable is logged so often at most, ms: an outage has the same reason a thousand times a second. */

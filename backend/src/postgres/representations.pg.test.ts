@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { represent } from '../domain/property.ts'
 import { useTestDatabase } from '../testing/database.ts'
 import { mergeStates } from './merge-states.ts'
+import { createPool } from './pool.ts'
 import { readProperties } from './read-properties.ts'
 import { Representations } from './representations.ts'
 import { writeBatch } from './write-batch.ts'
@@ -40,9 +41,9 @@ const happenings = {
     await mergeStates(client, [{ ...state, vector, fields: { ...state.fields, title: `merged ${count}` } }])
     client.release()
   },
-  /** The database is put back: versions that were known come again with other contents. */
-  async restore(id: number): Promise<void> {
-    const vector = JSON.stringify({ [`us.restored${count}`]: 1 })
+  /** The row of another life of the database: the version that was known, with other contents. */
+  async replace(id: number): Promise<void> {
+    const vector = JSON.stringify({ [`us.other${count}`]: 1 })
     await database.pool.query(`UPDATE properties SET vector = $2, version = 2, price = $3 WHERE id = $1`, [
       id,
       vector,
@@ -92,4 +93,18 @@ test('a state that has not changed is neither sent nor serialised again', async 
   const state = await stored(10)
   assert.ok(state)
   assert.deepEqual(await readProperties(database.pool, [{ id: 10, vector: state.vector }]), new Map())
+})
+
+test('nothing is kept of a database whose connections have broken: it may have been put back', async () => {
+  const pool = createPool(database.url, { max: 1, onError: () => {} })
+  const representations = new Representations(pool)
+  await representations.read([10])
+  const removed = new Promise((resolve) => pool.once('remove', resolve))
+  await database.pool.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'meridian-http'`,
+  )
+  await removed
+  await database.pool.query(`UPDATE properties SET title = 'as it was' WHERE id = 10`)
+  assert.equal((await representations.read([10])).get(10)?.view.title, 'as it was')
+  await pool.end()
 })

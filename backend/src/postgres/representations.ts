@@ -3,8 +3,11 @@
  *
  * Invariant: nothing is given from here that the database has not confirmed for that very read. The query names the
  * vectors of what is kept and returns the rows that differ; and a vector determines its row (`domain/property.ts`),
- * whoever has written it: this backend, another one, a merge or a recovery. So what is given is never stale, and nobody
- * has to be told to forget anything. What it saves is most of a read's cost: to send, decode and serialise the row again.
+ * whoever has written it: this backend, another one or a merge. So what is given is never stale, and nobody has to be told
+ * to forget anything. What it saves is most of a read's cost: to send, decode and serialise the row again.
+ *
+ * A database that is put back under a running backend gives the same vectors anew, for other contents. That breaks all
+ * connections, and whenever one breaks everything is forgotten.
  */
 
 import { LRUCache } from 'lru-cache'
@@ -30,6 +33,7 @@ export class Representations {
 
   constructor(database: pg.Pool) {
     this.#database = database
+    database.on('remove', () => this.#kept.clear())
   }
 
   /** Those of the properties that are there. */

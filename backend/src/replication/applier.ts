@@ -20,8 +20,11 @@ import type { EventLog, EventReader, MergeSession } from './ports.ts'
 
 const standbyPollMs = 250
 const pingIntervalMs = 2000
-/** Own events alone move the offsets so often, ms: a transaction and a flush for each batch of them would gain nothing. */
-const ownMoveIntervalMs = 2000
+/**
+ * Own events alone move the offsets so often, ms: a transaction and a flush for each batch of them would gain nothing. What
+ * is left moves with the next heartbeats, which all partitions have, and is read again by a successor otherwise.
+ */
+const ownMoveIntervalMs = 1000
 
 export interface ApplierOptions {
   readonly openSession: () => Promise<MergeSession>
@@ -120,8 +123,7 @@ export class Applier implements Service {
       const records = await this.#takeWithPings(session, reader, max)
       if (records.length === 0) continue
       const batch = await merger.prepare(records, positions)
-      // The next batch moves the offsets past this one.
-      if (batch.isOwn && now() - movedAt < ownMoveIntervalMs) continue
+      if (batch.isOwn && Math.abs(now() - movedAt) < ownMoveIntervalMs) continue
       moveTo(positions, batch)
       movedAt = now()
       await merging

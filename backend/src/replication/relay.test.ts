@@ -3,10 +3,13 @@ import { test, type TestContext } from 'node:test'
 import { pino } from 'pino'
 import type { OutgoingRecord } from '../kafka/publisher.ts'
 import { createMetrics } from '../runtime/metrics.ts'
+import { eventPrefix } from '../postgres/message-prefix.ts'
 import type { FrameSink } from '../postgres/replication-stream.ts'
 import type { EventLog, ReplicationFeed, ReplicationSource } from './ports.ts'
 import { relayBatchMax } from './relay-queue.ts'
 import { Relay, sendIntervalMs } from './relay.ts'
+
+const prefix = eventPrefix({ actor: 'us.a', key: '1' })
 
 const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -52,7 +55,7 @@ async function startRelay(t: TestContext) {
   await turns()
   let lsn = 0n
   const commit = async (events: number): Promise<void> => {
-    const message = { tag: 'message', prefix: 'property-updates:us.a:1', content: Buffer.from('{}') } as const
+    const message = { tag: 'message', prefix, content: Buffer.from('{}') } as const
     sink?.accept({ tag: 'begin' })
     for (let event = 0; event < events; event++) sink?.accept(message)
     sink?.accept({ tag: 'commit', commitLsn: lsn, endLsn: ++lsn })
