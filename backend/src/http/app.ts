@@ -29,7 +29,7 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
 
   addRoutes(app, dependencies)
   app.use(answerError(dependencies))
-  const serve = refuseEarly(requestLog(inFrontOf(app, dependencies.regions), dependencies), dependencies)
+  const serve = refuseEarly(requestLog(aroundExpress(app, dependencies.regions), dependencies), dependencies)
   return (request, response) => {
     request.url = originForm(request.url)
     serve(request, response)
@@ -38,9 +38,9 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
 
 /**
  * What concerns every request is done in front of Express, to which each further step costs a search. What Express finds no
- * route for is answered behind it: it does not even search for a target that it cannot parse, like `//a@b`.
+ * route for is answered behind it: it does not even search for a target that it cannot parse, like `//a@b#c`.
  */
-function inFrontOf(app: Express, regions: readonly string[]): RequestListener {
+function aroundExpress(app: Express, regions: readonly string[]): RequestListener {
   const detail = `There is no such path. Regions are ${regions.join(', ')}.`
   const route = app as unknown as (...parameters: [...Parameters<RequestListener>, next: () => void]) => void
   return (request, response) => {
@@ -50,13 +50,10 @@ function inFrontOf(app: Express, regions: readonly string[]): RequestListener {
   }
 }
 
-/**
- * Path and query of a request's target. RFC 9112, 3.2.2: a server accepts an absolute URI too. A fragment does not belong
- * into a target, and counts for nothing.
- */
+/** Path and query of a request's target. RFC 9112, 3.2.2: a server accepts an absolute URI too. */
 function originForm(target = '/'): string {
-  const [whole = ''] = target.split('#', 1)
-  const path = whole.startsWith('/') ? whole : whole.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '')
+  if (target.startsWith('/')) return target
+  const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')
   return path.startsWith('/') ? path : `/${path}`
 }
 

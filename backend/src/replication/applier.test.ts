@@ -159,10 +159,10 @@ test('own events alone move the offsets after a second', async (t) => {
 test('an own heartbeat is held against the database, also where nothing but own events comes with it', async (t) => {
   const last = heartbeat({ actor, lsn: '0/3' })
   const { ended, stop, moves, refusals } = startApplier(t, { own: backlog - 1, last })
-  await until(() => moves.at(-1)?.to === BigInt(backlog))
+  await until(() => refusals.length > 0)
+  assert.equal(moves.at(-1)?.to, BigInt(backlog))
   stop.abort()
   await ended
-  assert.equal(refusals.length, 1)
 })
 
 test('a merge that fails ends the applier, and what was taken meanwhile is not merged', async (t) => {
