@@ -5,31 +5,20 @@
  * carries `X-Served-By` and `X-Failover`.
  */
 
-import type { IncomingMessage, RequestListener } from 'node:http'
-import express, { type ErrorRequestHandler, type Express } from 'express'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { sendProblem } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { contextOf } from './request-context.ts'
 import { refuseEarly } from './refuse-early.ts'
 import type { Problem } from './problems.ts'
 import { requestLog } from './request-log.ts'
-import { addRoutes } from './routes.ts'
+import { createRouter } from './routes.ts'
 import { UnavailableError } from './store.ts'
 import { describeError } from '../runtime/describe-error.ts'
 
 /** The whole API over its dependencies; `startServer` in `server.ts` listens with it. */
 export function createHttpApp(dependencies: HttpDependencies): RequestListener {
-  const app = express()
-  app.disable('x-powered-by')
-  app.disable('etag')
-  app.disable('query parser')
-  // Exact paths: `/Health` and `/health/` are other paths, in NGINX too.
-  app.enable('case sensitive routing')
-  app.enable('strict routing')
-
-  addRoutes(app, dependencies)
-  app.use(answerError(dependencies))
-  const serve = refuseEarly(requestLog(aroundExpress(app, dependencies.regions), dependencies), dependencies)
+  const serve = refuseEarly(requestLog(answerAll(dependencies), dependencies), dependencies)
   return (request, response) => {
     request.url = originForm(request.url)
     serve(request, response)
@@ -37,16 +26,20 @@ export function createHttpApp(dependencies: HttpDependencies): RequestListener {
 }
 
 /**
- * What concerns every request is done in front of Express, to which each further step costs a search. What Express finds no
- * route for is answered behind it: it does not even search for a target that it cannot parse, like `//a@b#c`.
+ * What concerns every request is done in front of the router, to which each further step costs a search. It ends here with
+ * what it finds no route for, also with a target that it cannot parse, like `//a@b#c`, and with what a route has thrown.
  */
-function aroundExpress(app: Express, regions: readonly string[]): RequestListener {
-  const detail = `There is no such path. Regions are ${regions.join(', ')}.`
-  const route = app as unknown as (...parameters: [...Parameters<RequestListener>, next: () => void]) => void
+function answerAll(dependencies: HttpDependencies): RequestListener {
+  const route = createRouter(dependencies)
+  const detail = `There is no such path. Regions are ${dependencies.regions.join(', ')}.`
+  const sendError = errorSender(dependencies)
   return (request, response) => {
     const problem = checkHeaders(request)
-    if (problem) sendProblem(response, problem)
-    else route(request, response, () => sendProblem(response, { code: 'unknown_path', detail }))
+    if (problem) return sendProblem(response, problem)
+    route(request, response, (error) => {
+      if (error) sendError(error, request, response)
+      else sendProblem(response, { code: 'unknown_path', detail })
+    })
   }
 }
 
@@ -74,11 +67,10 @@ function checkHeaders({ headers, httpVersion, rawHeaders }: IncomingMessage): Pr
 /** Why the database is unavailable is logged so often at most, ms: an outage has the same reason a thousand times a second. */
 const reasonIntervalMs = 1000
 
-function answerError(dependencies: Pick<HttpDependencies, 'log' | 'now'>): ErrorRequestHandler {
+function errorSender(dependencies: Pick<HttpDependencies, 'log' | 'now'>) {
   const { log } = dependencies
   let reasonLoggedAt = -Infinity
-  // Express knows an error handler by its four parameters.
-  return (error: unknown, request, response, _next) => {
+  return (error: unknown, request: IncomingMessage, response: ServerResponse): void => {
     if (response.headersSent) {
       response.destroy()
       return

@@ -6,7 +6,7 @@
  * only 422 says that it was used.
  */
 
-import type { Request, Response } from 'express'
+import type { ServerResponse } from 'node:http'
 import type { PropertyView } from '../domain/property.ts'
 import type { Guard, RefusedOutcome, WriteRequest } from '../domain/write.ts'
 import { jsonContentType, sendJson, sendNoContent, sendNotModified, sendProblem, sendText } from './answer.ts'
@@ -14,6 +14,7 @@ import { readJson } from './body.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { matchesNone, parseId, parseIfMatch, parseRequestId } from './headers.ts'
 import { refuse, type Checked, type Problem } from './problems.ts'
+import type { RoutedRequest } from './request-context.ts'
 import type { PropertyStore } from './store.ts'
 import { parsePropertyPut } from './validation.ts'
 import { originalView } from './views.ts'
@@ -33,7 +34,11 @@ const deletedProblem = ({ id, version, etag }: PropertyView): Problem => ({
 /** The current state may be kept by a cache, but asked for again each time. */
 const revalidate = { 'Cache-Control': 'no-cache' }
 
-export async function getProperty(store: PropertyStore, request: Request, response: Response): Promise<void> {
+export async function getProperty(
+  store: PropertyStore,
+  request: RoutedRequest,
+  response: ServerResponse,
+): Promise<void> {
   const id = parseId(request.params['id'])
   if ('problem' in id) return sendProblem(response, id.problem)
   const ifMatch = parseIfMatch(request.headers['if-match'])
@@ -51,15 +56,19 @@ export async function getProperty(store: PropertyStore, request: Request, respon
   sendText(response, 200, jsonContentType, json, headers)
 }
 
-export async function putProperty(store: PropertyStore, request: Request, response: Response): Promise<void> {
+export async function putProperty(
+  store: PropertyStore,
+  request: RoutedRequest,
+  response: ServerResponse,
+): Promise<void> {
   const property = await write(store, await parsePut(request), response)
   if (property) sendJson(response, 200, property, { ETag: property.etag })
 }
 
 export async function deleteProperty(
   store: PropertyStore,
-  request: Request,
-  response: Response,
+  request: RoutedRequest,
+  response: ServerResponse,
 ): Promise<void> {
   const property = await write(store, parseDelete(request), response)
   if (property) sendNoContent(response, { ETag: property.etag })
@@ -69,7 +78,7 @@ export async function deleteProperty(
 async function write(
   store: PropertyStore,
   asked: Checked<WriteRequest>,
-  response: Response,
+  response: ServerResponse,
 ): Promise<PropertyView | undefined> {
   if ('problem' in asked) {
     sendProblem(response, asked.problem)
@@ -88,7 +97,7 @@ interface WriteHeaders {
 }
 
 /** What every write has beside its body. */
-function parseHead(request: Request): Checked<WriteHeaders> {
+function parseHead(request: RoutedRequest): Checked<WriteHeaders> {
   const requestId = parseRequestId(request.headers['x-request-id'])
   if ('problem' in requestId) return requestId
   const ifMatch = parseIfMatch(request.headers['if-match'])
@@ -101,7 +110,7 @@ function parseHead(request: Request): Checked<WriteHeaders> {
   return { value: { requestId: requestId.value, ifMatch: ifMatch.value, id: id.value } }
 }
 
-async function parsePut(request: Request): Promise<Checked<WriteRequest>> {
+async function parsePut(request: RoutedRequest): Promise<Checked<WriteRequest>> {
   const head = parseHead(request)
   if ('problem' in head) return head
   const { requestId, ifMatch, id } = head.value
@@ -113,7 +122,7 @@ async function parsePut(request: Request): Promise<Checked<WriteRequest>> {
   return { value: { id, requestId, fingerprint, ...put.value } }
 }
 
-function parseDelete(request: Request): Checked<WriteRequest> {
+function parseDelete(request: RoutedRequest): Checked<WriteRequest> {
   const head = parseHead(request)
   if ('problem' in head) return head
   const { requestId, ifMatch, id } = head.value

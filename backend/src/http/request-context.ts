@@ -1,6 +1,6 @@
 /** What is known of one request while it is served, for its answer's headers and its log line. */
 
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export type AnswerHeaders = Readonly<Record<string, string>>
 
@@ -19,6 +19,9 @@ export interface RequestContext {
 }
 
 export const unmatchedRoute = 'unmatched'
+
+/** A request that was routed, with the parameters of its path. */
+export type RoutedRequest = IncomingMessage & { readonly params: Readonly<Record<string, string>> }
 
 const contextKey = Symbol('context')
 

@@ -5,20 +5,26 @@
  * waits for readiness, those that tell about the region do not.
  */
 
-import type { Express, NextFunction, Request, Response } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import express, { type RequestHandler } from 'express'
 import { sendJson, sendProblem, sendText } from './answer.ts'
 import type { HttpDependencies } from './dependencies.ts'
 import { parseId } from './headers.ts'
 import { deleteProperty, getProperty, noSuchProperty, putProperty } from './properties.ts'
 import type { Problem } from './problems.ts'
-import { contextOf } from './request-context.ts'
+import { contextOf, type RoutedRequest } from './request-context.ts'
 import { UnavailableError } from './store.ts'
 import { conflictView } from './views.ts'
 
 /** More open conflicts than this are not listed at once. */
 const conflictsMax = 100
 
-type Handler = (dependencies: HttpDependencies, request: Request, response: Response) => Promise<void>
+type Next = (error?: unknown) => void
+type Handler = (
+  dependencies: HttpDependencies,
+  request: RoutedRequest,
+  response: ServerResponse,
+) => Promise<void>
 
 interface Route {
   readonly path: string
@@ -50,19 +56,27 @@ const routes: readonly Route[] = [
   { path: '/metrics', get: getMetrics, probe: true, local: true },
 ]
 
-/** The routes, of paths without their region. */
-export function addRoutes(app: Express, dependencies: HttpDependencies): void {
-  for (const route of routes) app.route(route.path).all(handlerOf(route, dependencies))
+type Router = (request: IncomingMessage, response: ServerResponse, next: Next) => void
+
+/**
+ * The routes, of paths without their region. They need Express's router, not its application, which changes the prototype
+ * of each request and response for the sake of members that nothing here uses: that took a tenth of a read's time.
+ */
+export function createRouter(dependencies: HttpDependencies): Router {
+  // Exact paths: `/Health` and `/health/` are other paths, in NGINX too.
+  const router = express.Router({ caseSensitive: true, strict: true })
+  for (const route of routes) router.route(route.path).all(handlerOf(route, dependencies) as RequestHandler)
+  return router as unknown as Router
 }
 
 function handlerOf(route: Route, dependencies: HttpDependencies) {
   const handlers = handlersOf(route)
-  return (request: Request, response: Response, next: NextFunction): Promise<void> | void => {
+  return (request: RoutedRequest, response: ServerResponse, next: Next): Promise<void> | void => {
     const context = contextOf(response)
     if (route.local && context.requestedRegion !== undefined) return next()
     context.route = route.path
     context.probe = route.probe ?? false
-    const handler = handlers.get(request.method)
+    const handler = handlers.get(request.method ?? '')
     if (!handler) return sendProblem(response, wrongMethod([...handlers.keys()]))
     if (route.data) {
       const readiness = dependencies.readiness()
@@ -87,7 +101,11 @@ function wrongMethod(methods: readonly string[]): Problem {
 }
 
 /** Whether the database answers: Kafka being down does not make a region unhealthy, it goes on serving. */
-async function getHealth(dependencies: HttpDependencies, _: Request, response: Response): Promise<void> {
+async function getHealth(
+  dependencies: HttpDependencies,
+  _: RoutedRequest,
+  response: ServerResponse,
+): Promise<void> {
   const problem = await probeDatabase(dependencies)
   if (problem) return sendProblem(response, problem)
   const { region } = dependencies
@@ -95,7 +113,11 @@ async function getHealth(dependencies: HttpDependencies, _: Request, response: R
 }
 
 /** Whether this backend can take traffic. */
-async function getReady(dependencies: HttpDependencies, _: Request, response: Response): Promise<void> {
+async function getReady(
+  dependencies: HttpDependencies,
+  _: RoutedRequest,
+  response: ServerResponse,
+): Promise<void> {
   const { region } = dependencies
   const readiness = dependencies.readiness()
   const problem = readiness.ready ? await probeDatabase(dependencies) : readiness
@@ -115,19 +137,27 @@ async function probeDatabase(dependencies: HttpDependencies): Promise<Problem | 
   }
 }
 
-async function getLag(dependencies: HttpDependencies, _: Request, response: Response): Promise<void> {
+async function getLag(
+  dependencies: HttpDependencies,
+  _: RoutedRequest,
+  response: ServerResponse,
+): Promise<void> {
   sendJson(response, 200, await dependencies.lag())
 }
 
-async function getConflicts({ store }: HttpDependencies, _: Request, response: Response): Promise<void> {
+async function getConflicts(
+  { store }: HttpDependencies,
+  _: RoutedRequest,
+  response: ServerResponse,
+): Promise<void> {
   const records = await store.openConflicts(conflictsMax)
   sendJson(response, 200, { conflicts: records.map(conflictView) })
 }
 
 async function getConflictsOf(
   { store }: HttpDependencies,
-  request: Request,
-  response: Response,
+  request: RoutedRequest,
+  response: ServerResponse,
 ): Promise<void> {
   const id = parseId(request.params['id'])
   if ('problem' in id) return sendProblem(response, id.problem)
@@ -136,6 +166,10 @@ async function getConflictsOf(
   sendJson(response, 200, { conflicts: records.map(conflictView) })
 }
 
-async function getMetrics({ metrics }: HttpDependencies, _: Request, response: Response): Promise<void> {
+async function getMetrics(
+  { metrics }: HttpDependencies,
+  _: RoutedRequest,
+  response: ServerResponse,
+): Promise<void> {
   sendText(response, 200, metrics.contentType, await metrics.text())
 }
