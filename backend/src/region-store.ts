@@ -88,7 +88,16 @@ export function orUnavailable<T>(work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => reject(unavailable(error))
     const timer = setTimeout(() => fail(new Error(`no answer within ${answerMaxMs} ms`)), answerMaxMs)
-    work.then(resolve, fail).finally(() => clearTimeout(timer))
+    const settle = async (): Promise<void> => {
+      try {
+        resolve(await work)
+      } catch (error) {
+        fail(error)
+      } finally {
+        clearTimeout(timer)
+      }
+    }
+    void settle()
   })
 }
 

@@ -157,6 +157,7 @@ export class GroupCommit {
 
   /** Leaves it to an explanation to refuse the waiting writes that these states of their properties make stale. */
   #setStaleAside(states: readonly PropertyView[]): void {
+    if (this.#waiting.length === 0) return
     const byId = new Map(states.flatMap(judgedOf))
     const { stale = [], left = [] } = Object.groupBy(this.#waiting, ({ request }) => {
       const state = byId.get(request.id)
