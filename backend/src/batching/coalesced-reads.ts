@@ -45,11 +45,15 @@ export class CoalescedReads<K, V> {
   /** The value of a key, undefined if there is none. Rejects if its query fails. */
   read(key: K): Promise<V | undefined> {
     const since = this.#options.now()
-    const wanted = this.#wanted.get(key) ?? { since, ...Promise.withResolvers<V | undefined>() }
-    wanted.since = since
-    this.#wanted.set(key, wanted)
+    const known = this.#wanted.get(key)
+    if (known) {
+      known.since = since
+      return known.promise
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<V | undefined>()
+    this.#wanted.set(key, { since, promise, resolve, reject })
     this.#lanes.schedule()
-    return wanted.promise
+    return promise
   }
 
   #begin(): Promise<void> | undefined {
