@@ -74,6 +74,7 @@ test('unknown paths, regions and methods', async () => {
     '/us/us/health',
     '/us/properties',
     '/us/health/',
+    '/us/Health',
     '/US/health',
   ]) {
     await assertProblem(await get(path), 404, 'unknown_path')
