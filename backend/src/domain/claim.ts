@@ -6,7 +6,8 @@
  * every region derives the same records of twins from the same united set.
  */
 
-import { compareBytes } from './stamp.ts'
+import { integer, listOf, shape, text } from './checks.ts'
+import { actorLengthMax, actorPattern, compareBytes } from './stamp.ts'
 
 /** One accepted write. */
 export interface Acceptance {
@@ -25,10 +26,26 @@ export interface Acceptance {
   readonly t: number
 }
 
+const isAcceptance = shape({
+  property: integer(1),
+  actor: text(actorLengthMax, actorPattern),
+  n: integer(1),
+  fingerprint: text(100),
+  status: integer(),
+  version: integer(1),
+  // It grows with the number of actors that have ever written the property.
+  etag: text(65_536),
+  xid: text(20, /^\d+$/),
+  t: integer(0),
+} satisfies Record<keyof Acceptance, unknown>)
+
 export interface Claim {
   readonly request_id: string
   readonly acceptances: readonly Acceptance[]
 }
+
+/** Whether parsed JSON is a claim. */
+export const isClaim = shape({ request_id: text(200, /./s), acceptances: listOf(isAcceptance, 1) })
 
 const compareAcceptances = (a: Acceptance, b: Acceptance): number =>
   a.t - b.t || compareBytes(a.actor, b.actor) || a.property - b.property || a.n - b.n

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { conflictsArbitrary, seedState, statesArbitrary } from '../testing/arbitraries.ts'
+import type { Acceptance, Claim } from './claim.ts'
 import { decodeEtag, encodeEtag } from './etag.ts'
 import { encodePropertyEvent, parseEvent } from './event.ts'
 import { fieldNames, fieldTable } from './fields.ts'
@@ -73,6 +74,19 @@ test('content that cannot be stored is refused, a stamp is not refused for its t
       ...changes,
     })
   const property = { id: 1, region_origin: 'us', ...seedState().fields }
+  const stamp: readonly unknown[] = [1, 2, 'us.a', 3, 'r']
+  const acceptance = {
+    property: 1,
+    actor: 'us.a',
+    n: 1,
+    fingerprint: 'f',
+    status: 200,
+    version: 2,
+    etag: '"us.a:1"',
+    xid: '700',
+    t: 1,
+  } satisfies Acceptance
+  const claim = { request_id: 'r', acceptances: [acceptance] } satisfies Claim
   for (const refused of [
     { schema: 2 },
     { type: 'unknown' },
@@ -83,13 +97,51 @@ test('content that cannot be stored is refused, a stamp is not refused for its t
     { property: { ...property, title: 'a\u0000b' } },
     { property: { ...property, title: '\ud800' } },
     { property: { ...property, id: 0 } },
+    { property: [] },
+    { vector: [] },
+    { vector: null },
+    { vector: { nobody: 1 } },
+    { vector: { 'us.a': 0 } },
+    { vector: { 'us.a': 1.5 } },
+    { vector: { 'us.a': 2 ** 53 } },
+    { vector: { [`us.${'a'.repeat(80)}`]: 1 } },
+    { stamps: [] },
+    { stamps: { price: {} } },
     { stamps: { price: [1, 2, 'us.a'] } },
+    { stamps: { price: [...stamp, 'more'] } },
+    { stamps: { price: stamp.with(0, -1) } },
+    { stamps: { price: stamp.with(1, '2') } },
+    { stamps: { price: stamp.with(2, 'nobody') } },
+    { stamps: { price: stamp.with(3, 0.5) } },
+    { stamps: { price: stamp.with(4, 'r'.repeat(201)) } },
+    { stamps: JSON.parse(`{"__proto__": ${JSON.stringify(stamp)}}`) },
+    { claims: {} },
+    { claims: [null] },
+    { claims: [{ ...claim, request_id: '' }] },
+    { claims: [{ ...claim, request_id: 'r'.repeat(201) }] },
+    { claims: [{ ...claim, acceptances: [] }] },
+    ...Object.entries(acceptance).flatMap(([name, value]) =>
+      [
+        undefined,
+        null,
+        typeof value === 'string' ? 1 : '1',
+        typeof value === 'string' ? '-'.repeat(1e5) : 0.5,
+      ].map((wrong) => ({ claims: [{ ...claim, acceptances: [{ ...acceptance, [name]: wrong }] }] })),
+    ),
   ]) {
     assert.throws(() => parseEvent(text(refused)), JSON.stringify(refused))
   }
   assert.throws(() => parseEvent('{'))
   assert.throws(() => parseEvent('null'))
-  assert.doesNotThrow(() => parseEvent(text({ stamps: { price: [1, 9e15, 'us.a', 1, 'r'] } })))
+  for (const taken of [
+    {},
+    { claims: [claim] },
+    { vector: { 'us.a': 2 ** 53 - 1, 'eu-2.b': 1 } },
+    { stamps: { price: [1, 9e15, 'us.a', 1, 'r'], garden: [0, 0, '', 0, ''] } },
+    { claims: [{ ...claim, acceptances: [acceptance, { ...acceptance, later: 'member' }] }] },
+  ]) {
+    assert.doesNotThrow(() => parseEvent(text(taken)), JSON.stringify(taken))
+  }
 })
 
 test('prices are exact to the cent up to the greatest', () => {

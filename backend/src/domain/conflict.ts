@@ -8,7 +8,7 @@
 
 import { z } from 'zod'
 import { twinsOf, type Claim } from './claim.ts'
-import { compareStamps, type Stamp } from './stamp.ts'
+import { compareStamps, isStamp, type Stamp } from './stamp.ts'
 
 /**
  * In the order in which they join, least first.
@@ -39,16 +39,7 @@ export interface ConflictRecord {
   readonly resolution: Resolution | null
 }
 
-export const stampSchema = z.tuple([
-  z.int().min(0),
-  z.int().min(0),
-  z
-    .string()
-    .max(80)
-    .regex(/^([a-z0-9-]+\.[a-z0-9]+)?$/),
-  z.int().min(0),
-  z.string().max(200),
-])
+const stampSchema = z.custom<Stamp>(isStamp, 'is no stamp')
 
 export const conflictSchema = z.looseObject({
   id: z.string().max(300),

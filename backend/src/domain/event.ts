@@ -7,39 +7,20 @@
  */
 
 import { z } from 'zod'
-import type { Acceptance, Claim } from './claim.ts'
-import { conflictSchema, stampSchema, type ConflictRecord } from './conflict.ts'
+import { listOf } from './checks.ts'
+import { isClaim, type Claim } from './claim.ts'
+import { conflictSchema, type ConflictRecord } from './conflict.ts'
 import { fieldNames, fieldsSchema, isFieldName, type Fields } from './fields.ts'
 import type { PropertyState } from './property.ts'
+import { actorLengthMax, actorPattern, areStamps, isVector, type Stamp, type Vector } from './stamp.ts'
 
-export const actorSchema = z
-  .string()
-  .max(80)
-  .regex(/^[a-z0-9-]+\.[a-z0-9]+$/)
+const actorSchema = z.string().max(actorLengthMax).regex(actorPattern)
 const decimalSchema = z.string().regex(/^\d{1,20}$/)
 const lsnSchema = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/)
 
 /** How far an actor's writes are merged: its newest heartbeat that all partitions have passed. */
 const markSchema = z.object({ lsn: lsnSchema, xmin: decimalSchema, t: z.int().min(0) })
 export type Mark = z.infer<typeof markSchema>
-
-const acceptanceSchema = z.object({
-  property: z.int().min(1),
-  actor: actorSchema,
-  n: z.int().min(1),
-  fingerprint: z.string().max(100),
-  status: z.int(),
-  version: z.int().min(1),
-  /** Grows with the number of actors that have ever written the property. */
-  etag: z.string().max(65_536),
-  xid: decimalSchema,
-  t: z.int().min(0),
-}) satisfies z.ZodType<Acceptance>
-
-const claimSchema = z.object({
-  request_id: z.string().min(1).max(200),
-  acceptances: z.array(acceptanceSchema).min(1),
-})
 
 const propertyEventSchema = z.object({
   schema: z.literal(1),
@@ -50,10 +31,10 @@ const propertyEventSchema = z.object({
     region_origin: z.string().max(40),
     ...fieldsSchema.shape,
   }),
-  vector: z.record(actorSchema, z.int().min(1)),
-  stamps: z.record(z.string(), stampSchema),
+  vector: z.custom<Vector>(isVector, 'is no version vector'),
+  stamps: z.custom<Record<string, Stamp>>(areStamps, 'are no stamps'),
   conflicts: z.array(conflictSchema),
-  claims: z.array(claimSchema),
+  claims: z.custom<Claim[]>(listOf(isClaim), 'are no claims'),
 })
 
 const heartbeatSchema = z.object({
@@ -93,11 +74,25 @@ export type MeridianEvent = PropertyEvent | Heartbeat
 export function parseEvent(text: string): MeridianEvent {
   const event = eventSchema.parse(JSON.parse(text))
   if (event.type === 'heartbeat') return event
-  const { id, region_origin, ...members } = event.property
-  const fields = Object.fromEntries(fieldNames.map((name) => [name, members[name]])) as Fields
-  const extra = Object.fromEntries(Object.entries(members).filter(([name]) => !isFieldName(name)))
-  const state = { id, region_origin, fields, vector: event.vector, stamps: event.stamps, extra }
-  return { type: 'property', actor: event.actor, state, conflicts: event.conflicts, claims: event.claims }
+  const { actor, property, vector, stamps, conflicts, claims } = event
+  const { id, region_origin } = property
+  const state = { id, region_origin, fields: fieldsOf(property), vector, stamps, extra: extraOf(property) }
+  return { type: 'property', actor, state, conflicts, claims }
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+function fieldsOf(members: Members): Fields {
+  const fields: Record<string, unknown> = {}
+  for (const name of fieldNames) fields[name] = members[name]
+  return fields as Fields
+}
+
+const isExtra = (name: string): boolean => name !== 'id' && name !== 'region_origin' && !isFieldName(name)
+
+function extraOf(members: Members): Members {
+  const names = Object.keys(members).filter(isExtra)
+  return Object.fromEntries(names.map((name) => [name, members[name]]))
 }
 
 /** The JSON text of a property event, as the write statement builds it in SQL. */

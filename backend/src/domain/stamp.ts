@@ -11,14 +11,31 @@
  * there so that a conflict record can name the losing request in every region alike, however late it is detected.
  */
 
+import { integer, recordOf, text, tuple } from './checks.ts'
+
+/** `region.unique`. */
+export const actorPattern = /^[a-z0-9-]+\.[a-z0-9]+$/
+export const actorLengthMax = 80
+const isActor = text(actorLengthMax, actorPattern)
+
 /**
  * `[c, t, actor, n, requestId]`: an array, since every event carries one for each field.
  * c ≥ 0; t in µs since the epoch; actor as `region.unique` ('' for seeds); n ≥ 1 (0 for seeds).
  */
 export type Stamp = readonly [c: number, t: number, actor: string, n: number, requestId: string]
 
+const isWriter = text(actorLengthMax, new RegExp(`${actorPattern.source}|^$`))
+/** Whether parsed JSON is a stamp. Its time is not judged. */
+export const isStamp = tuple(integer(0), integer(0), isWriter, integer(0), text(200))
+
+/** Whether parsed JSON is stamps by the names of fields, of any release. */
+export const areStamps = recordOf(text(200), isStamp)
+
 /** The greatest n merged of each actor. An absent actor is 0. */
 export type Vector = Readonly<Record<string, number>>
+
+/** Whether parsed JSON is a vector. */
+export const isVector = recordOf(isActor, integer(1))
 
 /** All seeds carry this time: 2026-01-01T00:00:00Z in µs. */
 export const seedTime = 1_767_225_600_000_000
