@@ -9,7 +9,9 @@ import type { PropertyState } from '../backend/src/domain/property.ts'
 import { beginRun, emitHeartbeat } from '../backend/src/postgres/emit-heartbeat.ts'
 import { readGaps } from '../backend/src/postgres/gaps.ts'
 import { readOffsets, setOffsets, type TopicIdentity } from '../backend/src/postgres/kafka-offsets.ts'
+import { encodeClaims } from '../backend/src/postgres/merge-claims.ts'
 import { mergeTransaction } from '../backend/src/postgres/merge-session.ts'
+import { encodeStates } from '../backend/src/postgres/merge-states.ts'
 import { readSources } from '../backend/src/postgres/read-sources.ts'
 import type { MergeTransaction } from '../backend/src/replication/ports.ts'
 import { conflictsArbitrary, seedState, statesArbitrary } from '../backend/src/testing/arbitraries.ts'
@@ -41,7 +43,7 @@ async function reset(): Promise<void> {
     'TRUNCATE properties, claims, conflicts, marks, sources, replication_gaps, kafka_offsets, quarantine',
   )
   const client = await pool.connect()
-  await mergeTransaction(client).mergeStates(seeds)
+  await mergeTransaction(client).mergeStates(encodeStates(seeds))
   await setOffsets(client, topic, new Map(Array.from({ length: partitions }, (_, index) => [index, 0n])))
   client.release()
 }
@@ -105,7 +107,7 @@ const statementArbitrary: fc.Arbitrary<Statement> = fc.oneof(
   uniqueBy(stateArbitrary, ({ id }) => id).map(
     (states): Statement =>
       async (merge) =>
-        inOrder(await merge.mergeStates(states)),
+        inOrder(await merge.mergeStates(encodeStates(states))),
   ),
   fc.uniqueArray(idArbitrary, { maxLength: 4 }).map(
     (ids): Statement =>
@@ -113,7 +115,7 @@ const statementArbitrary: fc.Arbitrary<Statement> = fc.oneof(
         merge.lockStates(ids),
   ),
   uniqueBy(claimArbitrary, (claim) => claim.request_id).map((claims): Statement => async (merge) => {
-    const grown = await merge.mergeClaims(claims)
+    const grown = await merge.mergeClaims(encodeClaims(claims))
     return grown.toSorted((a, b) => (a.request_id < b.request_id ? -1 : 1))
   }),
   fc.constant<Statement>(async (merge) => inOrder(await merge.readClaims(['a', 'C', 'none']))),

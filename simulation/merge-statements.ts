@@ -25,8 +25,8 @@ export function mergeStatements(database: SimulatedDatabase, transaction: Transa
   }
   return {
     advanceOffsets: (topic, advances) => advanceOffsets(database, transaction, topic, advances),
-    mergeStates: async (states) => {
-      const ordered = states.toSorted((a, b) => a.id - b.id)
+    mergeStates: async ({ items }) => {
+      const ordered = items.toSorted((a, b) => a.id - b.id)
       await lockAll(
         'property',
         ordered.map(({ id }) => id),
@@ -47,8 +47,8 @@ export function mergeStatements(database: SimulatedDatabase, transaction: Transa
       await lockAll('property', ordered)
       return ordered.flatMap((id) => transaction.get(database.properties, id) ?? [])
     },
-    mergeClaims: async (claims) => {
-      const ordered = claims.toSorted((a, b) => (a.request_id < b.request_id ? -1 : 1))
+    mergeClaims: async ({ items }) => {
+      const ordered = items.toSorted((a, b) => (a.request_id < b.request_id ? -1 : 1))
       await lockAll(
         'claim',
         ordered.map((claim) => claim.request_id),

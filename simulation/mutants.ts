@@ -38,10 +38,18 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'stamps from the future are clamped to the local clock',
     file: 'replication/batch-merger.ts',
-    search: 'mergeBatch(transaction, this.#options.actor, folded)',
-    replace: `mergeBatch(transaction, this.#options.actor, { ...folded, properties: folded.properties.map((p) => ({ ...p,
-      states: p.states.map((s) => ({ ...s, stamps: Object.fromEntries(Object.entries(s.stamps).map(([k, v]) =>
-        [k, [v[0], Math.min(v[1], arrivedAt), v[2], v[3], v[4]] as const])) })) })) })`,
+    search: `      const [arrivedAt, merged] = await together([
+        transaction.advanceOffsets(this.#topic, decoded.advances),
+        mergeBatch(transaction, this.#options.actor, encoded),
+      ])
+`,
+    replace: `      const arrivedAt = await transaction.advanceOffsets(this.#topic, decoded.advances)
+      const properties = encoded.properties.map((p) => ({ ...p,
+        states: p.states.map((s) => ({ ...s, stamps: Object.fromEntries(Object.entries(s.stamps).map(([k, v]) =>
+          [k, [v[0], Math.min(v[1], arrivedAt), v[2], v[3], v[4]] as const])) })) }))
+      const clamped = encodeBatch({ properties, claims: encoded.claims.items })
+      const merged = await mergeBatch(transaction, this.#options.actor, clamped)
+`,
     caughtBy: simulation,
   },
   {
@@ -100,11 +108,14 @@ export const mutants: readonly Mutant[] = [
     name: 'offsets are committed before the merge',
     file: 'replication/batch-merger.ts',
     search: `    const { counts, restored } = await this.#session.transaction(async (transaction) => {
-      const arrivedAt = await transaction.advanceOffsets(this.#topic, decoded.advances)
+      const [arrivedAt, merged] = await together([
+        transaction.advanceOffsets(this.#topic, decoded.advances),
 `,
-    replace: `    const arrivedAt = await this.#session.transaction((transaction) =>
+    replace: `    const moved = await this.#session.transaction((transaction) =>
       transaction.advanceOffsets(this.#topic, decoded.advances))
     const { counts, restored } = await this.#session.transaction(async (transaction) => {
+      const [arrivedAt, merged] = await together([
+        moved,
 `,
     caughtBy: simulation,
   },
@@ -199,7 +210,7 @@ export const mutants: readonly Mutant[] = [
     name: 'claims do not travel',
     file: 'replication/merge-batch.ts',
     search: 'transaction.mergeClaims(batch.claims)',
-    replace: 'transaction.mergeClaims([])',
+    replace: `transaction.mergeClaims({ items: [], json: '[]' })`,
     caughtBy: simulation,
   },
   {

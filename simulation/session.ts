@@ -6,6 +6,7 @@
  * sooner those that are idle with a transaction open.
  */
 
+import type { Encoded } from '../backend/src/postgres/encoded.ts'
 import type { MergeSession, MergeTransaction, ReplicationSource } from '../backend/src/replication/ports.ts'
 import type { SimulatedDatabase } from './database.ts'
 import { mergeStatements } from './merge-statements.ts'
@@ -22,6 +23,8 @@ const tendIntervalMs = 250
 class Session {
   alive = true
   busy = 0
+  /** The end of the newest call's service: a connection brings calls in order, and the database serves one at a time. */
+  served: Promise<void> = Promise.resolve()
   lastActiveAt: number
   transaction: Transaction | undefined
   readonly process: Process
@@ -72,14 +75,19 @@ export class Sessions {
 
   /** One call on a session, executed in the database. */
   #call<T>(session: Session, name: string, serve: () => T | Promise<T>): Promise<T> {
+    const before = session.served
+    const { promise: served, resolve: end } = Promise.withResolvers<void>()
+    session.served = served
     return session.process.call(name, async () => {
-      if (!session.alive) throw new DatabaseError('08006', 'the connection is gone')
+      await before
       session.busy++
       try {
+        if (!session.alive) throw new DatabaseError('08006', 'the connection is gone')
         return await serve()
       } finally {
         session.busy--
         session.lastActiveAt = this.#scheduler.now
+        end()
       }
     })
   }
@@ -146,7 +154,10 @@ export class Sessions {
 
   /** Each statement as a call over the network. An empty one is none, as in `backend/src/postgres/`. */
   #remote(session: Session, statements: MergeTransaction): MergeTransaction {
-    const isEmpty = (argument: unknown): boolean => Array.isArray(argument) && argument.length === 0
+    const isEmpty = (argument: unknown): boolean => {
+      const items = (argument as Partial<Encoded<unknown>> | undefined)?.items ?? argument
+      return Array.isArray(items) && items.length === 0
+    }
     return Object.fromEntries(
       Object.entries(statements).map(([name, statement]: [string, (...given: unknown[]) => unknown]) => [
         name,

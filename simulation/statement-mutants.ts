@@ -34,6 +34,16 @@ export const statementMutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'what was sent along goes on after its transaction',
+    file: 'replication/batch-merger.ts',
+    search: 'await together([',
+    replace: 'await Promise.all([',
+    caughtBy: {
+      test: 'replication/batch-merger.pg.test.ts',
+      name: 'a batch that another applier has overtaken leaves nothing behind, whatever of it was sent along',
+    },
+  },
+  {
     name: 'a replaced applier goes on',
     file: 'postgres/kafka-offsets.ts',
     search: ' AND k.next_offset = move.before',

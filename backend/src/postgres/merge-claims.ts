@@ -6,6 +6,7 @@
 
 import type pg from 'pg'
 import { joinAcceptances, type Claim } from '../domain/claim.ts'
+import type { Encoded } from './encoded.ts'
 
 const insertSql = `
 INSERT INTO claims (request_id, acceptances)
@@ -26,19 +27,25 @@ UPDATE claims SET acceptances = incoming.acceptances
 FROM jsonb_to_recordset($1::jsonb) AS incoming (request_id text, acceptances jsonb)
 WHERE claims.request_id = incoming.request_id`
 
+/** At most one claim per request id. */
+export const encodeClaims = (claims: readonly Claim[]): Encoded<Claim> => ({
+  items: claims,
+  json: JSON.stringify(claims),
+})
+
 /**
- * At most one claim per request id. Returns, united, those of several acceptances that brought a new one: also a claim
+ * Returns, united, those of several acceptances that brought a new one: also a claim
  * that is new here, since a batch unites what two regions have accepted before the database is asked.
  */
 export async function mergeClaims(
   client: pg.ClientBase,
-  claims: readonly Claim[],
+  { items: claims, json }: Encoded<Claim>,
 ): Promise<readonly Claim[]> {
   if (claims.length === 0) return []
   const inserted = await client.query<{ request_id: string }>({
     name: 'insert-claims',
     text: insertSql,
-    values: [JSON.stringify(claims)],
+    values: [json],
   })
   const fresh = new Set(inserted.rows.map((row) => row.request_id))
   const born = claims.filter(({ request_id, acceptances }) => fresh.has(request_id) && acceptances.length > 1)

@@ -65,6 +65,7 @@ export async function openMergeSession(databaseUrl: string) {
     application_name: 'meridian-applier',
     options: sessionOptions(sessionSettings),
     query_timeout: 25_000,
+    ...({ pipeline: true } as object), // statements that are asked for together are sent together
   })
   await endStatementsWithClient(client)
   const statements = mergeTransaction(client)
@@ -111,6 +112,7 @@ async function refuseWrites(client: pg.ClientBase, reason: string): Promise<void
   await client.query('UPDATE incarnation SET refused = coalesce(refused, $1)', [reason])
 }
 
+/** Waits for BEGIN: if it failed, statements sent along with it would commit one by one. */
 async function inTransaction<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
   await client.query('BEGIN')
   try {

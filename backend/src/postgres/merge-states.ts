@@ -12,6 +12,7 @@ import { fieldNames } from '../domain/fields.ts'
 import type { PropertyState } from '../domain/property.ts'
 import { versionOf } from '../domain/stamp.ts'
 import { fieldColumns, stateColumns } from './columns.ts'
+import type { Encoded } from './encoded.ts'
 
 const replaced = [...fieldNames, 'version', 'vector', 'stamps', 'extra']
 
@@ -30,21 +31,26 @@ WHERE p.vector <> excluded.vector
     WHERE coalesce((excluded.vector->>seen.actor)::bigint, 0) < seen.n::bigint)
 RETURNING p.id`
 
-/** At most one state per id. Returns the ids that were stored; the rows of all the others are locked. */
-export async function mergeStates(
-  client: pg.ClientBase,
-  states: readonly PropertyState[],
-): Promise<ReadonlySet<number>> {
-  if (states.length === 0) return new Set()
+/** At most one state per id. */
+export function encodeStates(states: readonly PropertyState[]): Encoded<PropertyState> {
   const incoming = states.map(({ fields, ...state }) => ({
     ...state,
     ...fields,
     version: versionOf(state.vector),
   }))
+  return { items: states, json: JSON.stringify(incoming) }
+}
+
+/** Returns the ids that were stored; the rows of all the others are locked. */
+export async function mergeStates(
+  client: pg.ClientBase,
+  { items, json }: Encoded<PropertyState>,
+): Promise<ReadonlySet<number>> {
+  if (items.length === 0) return new Set()
   const { rows } = await client.query<{ id: number }>({
     name: 'merge-states',
     text: sql,
-    values: [JSON.stringify(incoming)],
+    values: [json],
   })
   return new Set(rows.map((row) => row.id))
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { represent } from '../domain/property.ts'
 import { useTestDatabase } from '../testing/database.ts'
-import { mergeStates } from './merge-states.ts'
+import { encodeStates, mergeStates } from './merge-states.ts'
 import { createPool } from './pool.ts'
 import { readProperties } from './read-properties.ts'
 import { Representations } from './representations.ts'
@@ -38,7 +38,8 @@ const happenings = {
     if (!state) return
     const vector = { ...state.vector, 'eu.b': (state.vector['eu.b'] ?? 0) + 1 }
     const client = await database.pool.connect()
-    await mergeStates(client, [{ ...state, vector, fields: { ...state.fields, title: `merged ${count}` } }])
+    const fields = { ...state.fields, title: `merged ${count}` }
+    await mergeStates(client, encodeStates([{ ...state, vector, fields }]))
     client.release()
   },
   /** The row of another life of the database: the version that was known, with other contents. */

@@ -9,7 +9,7 @@ import { versionOf } from '../domain/stamp.ts'
 import { acceptedStatus, decideWrite, type WriteOutcome, type WriteRequest } from '../domain/write.ts'
 import { changesArbitrary, seedState, write } from '../testing/arbitraries.ts'
 import { useTestDatabase } from '../testing/database.ts'
-import { mergeStates } from './merge-states.ts'
+import { encodeStates, mergeStates } from './merge-states.ts'
 import { readProperties } from './read-properties.ts'
 import { explainRefusals, writeBatch } from './write-batch.ts'
 
@@ -126,7 +126,7 @@ test('the statement and decideWrite take the same decisions, rows and events ali
           const merged = joinStates(stateNow(step.id), write(stateNow(step.id), step, time++))
           states.set(step.id, merged)
           const client = await database.pool.connect()
-          assert.ok((await mergeStates(client, [merged])).has(step.id))
+          assert.ok((await mergeStates(client, encodeStates([merged]))).has(step.id))
           client.release()
           continue
         }

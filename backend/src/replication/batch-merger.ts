@@ -3,10 +3,12 @@
  *
  * Invariant: rows, claims, conflict records, marks and offsets of a batch commit in one transaction, whose first
  * statement compares the offsets with where this applier left them. So every event takes effect together with its
- * offset, or not at all. A record that cannot be merged goes to the quarantine and never blocks.
+ * offset, or not at all. A record that cannot be merged goes to the quarantine and never blocks. Statements that do not
+ * need each other's answers are sent together, and the transaction ends only when all of them have been answered: what
+ * was sent after its end would commit alone.
  *
- * What needs no database, decoding and folding, is a step of its own, so that on a backlog the next batch is prepared
- * while the database merges the one before. Where it begins is known by then: a merge ends where its batch ends, or
+ * What needs no database, decoding, folding and encoding, is a step of its own, so that on a backlog the next batch is
+ * prepared while the database merges the one before. Where it begins is known by then: a merge ends where its batch ends, or
  * the applier ends.
  */
 
@@ -20,10 +22,11 @@ import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
 import type { QuarantinedRecord } from '../postgres/quarantine-record.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import type { Sleep } from '../runtime/service.ts'
+import { together } from '../runtime/together.ts'
 import { decodeRecord, sortBatch, type DecodedBatch, type DecodedRecord } from './decode.ts'
 import { findRestored } from './find-restored.ts'
-import { foldEvents, type FoldedBatch } from './fold.ts'
-import { mergeBatch, type MergeCounts } from './merge-batch.ts'
+import { foldEvents } from './fold.ts'
+import { encodeBatch, mergeBatch, type EncodedBatch, type MergeCounts } from './merge-batch.ts'
 import type { MergeSession, MergeTransaction } from './ports.ts'
 
 export interface BatchMergerOptions {
@@ -41,7 +44,7 @@ const decodeMax = 250
 export interface PreparedBatch {
   readonly records: readonly IncomingRecord[]
   readonly decoded: DecodedBatch
-  readonly folded: FoldedBatch
+  readonly encoded: EncodedBatch
   /** Nothing but this actor's own events: merging it would move the offsets and change nothing else. */
   readonly isOwn: boolean
 }
@@ -104,7 +107,7 @@ export class BatchMerger {
     const decoded = sortBatch(each, actor, positions)
     const { events, heartbeats, ownHeartbeats, poison } = decoded
     const isOwn = [events, heartbeats, ownHeartbeats, poison].every(({ length }) => length === 0)
-    return { records, decoded, folded: foldEvents(events), isOwn }
+    return { records, decoded, encoded: encodeBatch(foldEvents(events)), isOwn }
   }
 
   /** Merges a batch; record by record if the database refuses it for its content. */
@@ -132,20 +135,22 @@ export class BatchMerger {
         reason: String(error),
       }))
       await this.#mergeTogether(
-        { ...batch, decoded: { ...batch.decoded, heartbeats: [] }, folded: foldEvents([]) },
+        { ...batch, decoded: { ...batch.decoded, heartbeats: [] }, encoded: encodeBatch(foldEvents([])) },
         poison,
       )
     }
   }
 
   async #mergeTogether(
-    { decoded, folded }: PreparedBatch,
+    { decoded, encoded }: PreparedBatch,
     refused: readonly QuarantinedRecord[],
   ): Promise<void> {
     const poison = [...decoded.poison, ...refused]
     const { counts, restored } = await this.#session.transaction(async (transaction) => {
-      const arrivedAt = await transaction.advanceOffsets(this.#topic, decoded.advances)
-      const merged = await mergeBatch(transaction, this.#options.actor, folded)
+      const [arrivedAt, merged] = await together([
+        transaction.advanceOffsets(this.#topic, decoded.advances),
+        mergeBatch(transaction, this.#options.actor, encoded),
+      ])
       for (const record of poison) await transaction.quarantineRecord(this.#topic, record)
       await this.#storeHeartbeats(transaction, decoded.heartbeats, arrivedAt)
       return { counts: merged, restored: await this.#checkOwn(transaction, decoded.ownHeartbeats) }

@@ -8,12 +8,12 @@ import { detectConflicts, joinStates } from '../domain/merge.ts'
 import type { PropertyState } from '../domain/property.ts'
 import { readConflictsOf, readOpenConflicts } from '../postgres/read-conflicts.ts'
 import { readClaims } from '../postgres/merge-claims.ts'
-import { mergeTransaction } from '../postgres/merge-session.ts'
+import { openMergeSession } from '../postgres/merge-session.ts'
 import { readProperties } from '../postgres/read-properties.ts'
 import { actors, seedFields, seedState, statesArbitrary, write } from '../testing/arbitraries.ts'
 import { useTestDatabase } from '../testing/database.ts'
 import { foldEvents } from './fold.ts'
-import { mergeBatch, type MergeCounts } from './merge-batch.ts'
+import { encodeBatch, mergeBatch, type MergeCounts } from './merge-batch.ts'
 
 const database = useTestDatabase()
 const reset = async (): Promise<void> => {
@@ -39,14 +39,14 @@ const event = (state: PropertyState, changes: Partial<PropertyEvent> = {}): Prop
 })
 
 async function merge(...events: PropertyEvent[]): Promise<MergeCounts> {
-  const client = await database.pool.connect()
+  const batch = encodeBatch(foldEvents(events))
+  const session = await openMergeSession(database.url)
   try {
-    await client.query('BEGIN')
-    const counts = await mergeBatch(mergeTransaction(client), database.incarnation.actor, foldEvents(events))
-    await client.query('COMMIT')
-    return counts
+    return await session.transaction((transaction) =>
+      mergeBatch(transaction, database.incarnation.actor, batch),
+    )
   } finally {
-    client.release()
+    session.close()
   }
 }
 const read = async (id = 1) => (await readProperties(database.pool, [{ id }])).get(id)

@@ -11,6 +11,11 @@ import { encodePropertyEvent } from '../domain/event.ts'
 import { detectConflicts, joinStates } from '../domain/merge.ts'
 import type { PropertyState } from '../domain/property.ts'
 import { dominates } from '../domain/stamp.ts'
+import type { Claim } from '../domain/claim.ts'
+import type { Encoded } from '../postgres/encoded.ts'
+import { encodeClaims } from '../postgres/merge-claims.ts'
+import { encodeStates } from '../postgres/merge-states.ts'
+import { together } from '../runtime/together.ts'
 import type { FoldedBatch, FoldedProperty } from './fold.ts'
 import type { MergeTransaction } from './ports.ts'
 
@@ -25,16 +30,32 @@ export interface MergeCounts {
   readonly conflicts: readonly ConflictRecord[]
 }
 
+/** A folded batch with its statements' parameters. */
+export interface EncodedBatch {
+  readonly properties: readonly FoldedProperty[]
+  /** The first state of each property. */
+  readonly states: Encoded<PropertyState>
+  readonly claims: Encoded<Claim>
+}
+
+export const encodeBatch = ({ properties, claims }: FoldedBatch): EncodedBatch => ({
+  properties,
+  states: encodeStates(properties.map(({ states }) => states[0] as PropertyState)),
+  claims: encodeClaims(claims),
+})
+
 /** `actor` is this region's: records that are new here are emitted in its name. */
 export async function mergeBatch(
   transaction: MergeTransaction,
   actor: string,
-  batch: FoldedBatch,
+  batch: EncodedBatch,
 ): Promise<MergeCounts> {
   const { properties } = batch
-  // Also locks the rows that it does not replace, all in the order of their ids.
-  const stored = await transaction.mergeStates(properties.map(({ states }) => states[0] as PropertyState))
-  const grownClaims = await transaction.mergeClaims(batch.claims)
+  const [stored, grownClaims] = await together([
+    // Also locks the rows that it does not replace, all in the order of their ids.
+    transaction.mergeStates(batch.states),
+    transaction.mergeClaims(batch.claims),
+  ])
   const twins = await transaction.mergeConflicts(grownClaims.flatMap(conflictsOfClaim))
   const rest = properties
     .map((property) =>
@@ -79,7 +100,8 @@ async function mergeSlowly(
   const locked = await transaction.lockStates([...byId.keys()])
   const joined = locked.map((before) => joinInto(before, byId.get(before.id) as FoldedProperty))
   // A joined state dominates the row that it was joined from, so the fast path's statement stores it.
-  await transaction.mergeStates(joined.filter((each) => !isUnchanged(each)).map(({ after }) => after))
+  const changed = joined.filter((each) => !isUnchanged(each)).map(({ after }) => after)
+  await transaction.mergeStates(encodeStates(changed))
   const conflicts = await storeConflicts(transaction, joined)
   await emitChanged(transaction, actor, joined, conflicts)
   const duplicates = joined.filter(isUnchanged).length

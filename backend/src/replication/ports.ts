@@ -14,6 +14,7 @@ import type { OutgoingRecord } from '../kafka/publisher.ts'
 import type { IncomingRecord } from '../kafka/reader.ts'
 import type { TopicDescription } from '../kafka/topic.ts'
 import type { EncodedEvent } from '../postgres/emit-events.ts'
+import type { Encoded } from '../postgres/encoded.ts'
 import type { HeartbeatOrigin } from '../postgres/emit-heartbeat.ts'
 import type { OffsetAdvance, TopicIdentity } from '../postgres/kafka-offsets.ts'
 import type { DeliveredHeartbeat } from '../postgres/merge-marks.ts'
@@ -22,15 +23,18 @@ import type { FrameSink, StreamControl } from '../postgres/replication-stream.ts
 import type { PartitionRange } from './find-gaps.ts'
 import type { OwnPosition } from './find-restored.ts'
 
-/** What an applier does inside the transaction that merges a batch; see the files in `postgres/` of these names. */
+/**
+ * What an applier does inside the transaction that merges a batch; see the files in `postgres/` of these names. The database
+ * runs what is asked for in the order in which it is asked, also before the answers are there.
+ */
 export interface MergeTransaction {
   /** The database's clock, µs. @throws {FencedError} if a partition is not where this applier left it. */
   advanceOffsets(topic: TopicIdentity, advances: ReadonlyMap<number, OffsetAdvance>): Promise<number>
   /** Stores the states that dominate what is there; locks all of them. Returns the ids that were stored. */
-  mergeStates(states: readonly PropertyState[]): Promise<ReadonlySet<number>>
+  mergeStates(states: Encoded<PropertyState>): Promise<ReadonlySet<number>>
   lockStates(ids: readonly number[]): Promise<readonly PropertyState[]>
   /** Unites claims with what is there. Returns those that grew beyond what was there. */
-  mergeClaims(claims: readonly Claim[]): Promise<readonly Claim[]>
+  mergeClaims(claims: Encoded<Claim>): Promise<readonly Claim[]>
   readClaims(requestIds: readonly string[]): Promise<ReadonlyMap<string, Claim>>
   /** Returns the records that were added or changed, as they are now. */
   mergeConflicts(records: readonly ConflictRecord[]): Promise<readonly ConflictRecord[]>
