@@ -84,7 +84,10 @@ export async function openMergeSession(databaseUrl: string) {
     lost,
     transaction: <T>(work: (transaction: typeof statements) => Promise<T>) =>
       inTransaction(client, () => work(statements)),
-    close: () => void client.end().catch(() => {}),
+    close() {
+      void client.end().catch(() => {})
+      client.connection.stream.destroy() // `end` alone would wait for what is under way
+    },
   }
 }
 
