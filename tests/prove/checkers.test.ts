@@ -49,6 +49,7 @@ function rowAt(n: number): Row {
     price: 100 + n,
     title: 'a house',
     description: 'with a door',
+    deleted: false,
   }
 }
 
@@ -96,6 +97,25 @@ test('a doubled write is found: an effect without any request', () => {
   const { history, holding } = soundHistory()
   const rows = [{ ...rowAt(4), price: 103 }]
   assert.match(problemsOf({ history, holding: { ...holding, rows } }), /writes without a claim \[us\.a:4\]/)
+})
+
+test('a lost delete is found; one beside another that had not seen it is none', () => {
+  const { history, holding } = soundHistory()
+  const base = { 'us.a': 3 }
+  const beside = (value: boolean): string => {
+    const writes = [
+      { ...write(4), field: 'deleted', value: true, base },
+      { ...write(5), field: 'deleted', value, base },
+    ] as const
+    for (const sent of writes) history.sent.set(sent.requestId, sent)
+    holding.claims.set('write-4', [acceptance(4)]).set('write-5', [acceptance(1, 'eu.b')])
+    const row = rowAt(3)
+    const stamps = { ...row.stamps, deleted: [1, 2_000, 'eu.b', 1, 'write-5'] } as const
+    const rows = [{ ...row, version: 6, vector: { 'us.a': 4, 'eu.b': 1 }, stamps, deleted: value }]
+    return problemsOf({ history, holding: { ...holding, rows } })
+  }
+  assert.equal(beside(true), '')
+  assert.equal(beside(false), 'lost in silence: 7 deleted = true of write-4')
 })
 
 test('a twin in the other region is found unless it is on record as one', () => {

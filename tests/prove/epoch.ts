@@ -21,6 +21,8 @@ import type { Target } from './target.ts'
 const clients = { us: 6, eu: 6 }
 const writesPerSecond = 120
 const directWritesPerSecond = 10
+/** Share of writes that delete; whoever meets a deleted property restores it. */
+const deletes = 0.05
 const writesBeforeFaults = 50
 const convergenceMaxMs = 30_000
 
@@ -104,7 +106,7 @@ function startLoads(
   { target, properties, random }: EpochOptions,
   observe: (seen: Observation) => void,
 ): Load[] {
-  const common = { properties, random, observe }
+  const common = { properties, random, observe, deletes }
   const direct = target.backends.map(({ url, region }) =>
     Load.start({ ...common, url, clients: { [region]: 1 }, writesPerSecond: directWritesPerSecond }),
   )

@@ -57,7 +57,7 @@ function tiles(summary: Summary, { samples }: RunRecord): string {
     [
       summary.acknowledged.toLocaleString('en'),
       'writes acknowledged',
-      'answered 200, or 422 with their own success',
+      'answered 200 or 204, or 422 with their own success',
     ],
     [String(summary.faults), 'faults', ''],
     [
@@ -209,6 +209,7 @@ function epochTable(epochs: readonly EpochRecord[]): string {
       'backends per region',
       'acknowledged',
       'accepted',
+      'deletes',
       'twins',
       'conflicts',
       'answers compared',
@@ -221,6 +222,7 @@ function epochTable(epochs: readonly EpochRecord[]): string {
       String(backendsPerRegion),
       String(audit.acknowledged),
       String(audit.accepted),
+      String(audit.deletes),
       String(audit.twins),
       String(audit.conflicts),
       String(observations),

@@ -174,7 +174,7 @@ function describeEpoch({ epoch, problems }: EpochResult): string {
   const equal =
     equalAfterMs === undefined ? 'NOT EQUAL' : `equal ${Math.round(equalAfterMs)} ms after the last write`
   const lines = [
-    `${timeOf(epoch.endedAt)}  audit: ${audit.acknowledged} writes acknowledged, ${audit.twins} twins on record, ` +
+    `${timeOf(epoch.endedAt)}  audit: ${audit.acknowledged} writes acknowledged, ${audit.deletes} deletes, ${audit.twins} twins on record, ` +
       `${audit.conflicts} conflicts, regions ${equal}; ${problems.length} problems`,
     ...problems.map(({ check, text }) => `       ${check}: ${text}`),
   ]

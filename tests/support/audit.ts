@@ -9,7 +9,7 @@
  */
 
 import type pg from 'pg'
-import { covers, type Dot, type History, type SentWrite, type Vector } from './history.ts'
+import { covers, versionOf, type Dot, type History, type SentWrite, type Vector } from './history.ts'
 
 export type Acceptance = Dot & {
   readonly property: number
@@ -25,6 +25,7 @@ export type Row = {
   readonly price: number
   readonly title: string
   readonly description: string
+  readonly deleted: boolean
 }
 
 /** A pool, or one connection, to look at what its transaction has changed. */
@@ -47,6 +48,8 @@ export type Audit = {
   readonly acknowledged: number
   /** Accepted writes, twins included. */
   readonly accepted: number
+  /** Accepted writes that deleted their property. */
+  readonly deletes: number
   /** Requests that both regions have accepted. */
   readonly twins: number
   /** Accepted writes whose client was told 409 or nothing. */
@@ -91,6 +94,9 @@ export function judge(holding: Holding, history: History, before: ReadonlyMap<nu
     problems,
     acknowledged: history.acknowledged.length,
     accepted: [...claims.values()].flat().length,
+    deletes: [...history.sent.values()].filter(
+      ({ requestId, value }) => value === true && claims.has(requestId),
+    ).length,
     twins: [...claims.values()].filter((acceptances) => acceptances.length > 1).length,
     unannounced: [...claims.keys()].filter((requestId) => !announced.has(requestId)).length,
     conflicts: [...conflicts.values()].filter((kind) => kind === 'concurrent').length,
@@ -120,7 +126,7 @@ function checkAcknowledged(history: History, claims: Claims): string[] {
 /** The property's vector counts exactly the accepted writes: each once, none without a request of the load. */
 function checkDots(row: Row, before: Vector, accepted: readonly Acceptance[]): string[] {
   const problems: string[] = []
-  const sum = Object.values(row.vector).reduce((total, n) => total + n, 1)
+  const sum = versionOf(row.vector)
   if (sum !== row.version) problems.push(`${row.id} is at version ${row.version}, its vector says ${sum}`)
   const found = accepted.map(dotName).toSorted()
   const expected = Object.entries(row.vector)
@@ -154,16 +160,24 @@ function checkTwins(claims: Claims, conflicts: Conflicts): string[] {
   return problems
 }
 
-/** Each acknowledged value is there, or was replaced by somebody who had seen it, or is kept by a conflict record. */
+/**
+ * Each acknowledged value is there, or was replaced by somebody who had seen it, or is kept by a conflict record, or
+ * somebody who had not been seen said the same, which is no conflict.
+ */
 function checkValues(history: History, rows: readonly Row[], claims: Claims, conflicts: Conflicts): string[] {
   const problems: string[] = []
   const rowById = new Map(rows.map((row) => [row.id, row]))
   const accepted = [...history.sent.values()].filter(({ requestId }) => claims.has(requestId))
   const bySlot = Map.groupBy(accepted, ({ property, field }) => `${property}/${field}`)
+  const hasSeen = ({ base }: SentWrite, { requestId }: SentWrite): boolean =>
+    claims.get(requestId)?.some((seen) => covers(base, seen)) ?? false
   const isKept = (write: SentWrite, dot: Dot): boolean => {
     const slot = `${write.property}/${write.field}`
     if (conflicts.has(`${slot}/${dot.actor}/${dot.n}`)) return true
-    return bySlot.get(slot)?.some(({ base }) => covers(base, dot)) ?? false
+    const others = bySlot.get(slot)?.filter((other) => other !== write) ?? []
+    return others.some(
+      (other) => covers(other.base, dot) || (other.value === write.value && !hasSeen(write, other)),
+    )
   }
   for (const write of accepted) {
     const row = rowById.get(write.property)
@@ -190,7 +204,7 @@ function checkValues(history: History, rows: readonly Row[], claims: Claims, con
 
 async function readRows(database: Database, ids: readonly number[]): Promise<readonly Row[]> {
   const { rows } = await database.query<Row>(
-    `SELECT id::integer, version::integer, vector, stamps, price::float8, title, description
+    `SELECT id::integer, version::integer, vector, stamps, price::float8, title, description, deleted
      FROM properties WHERE id = ANY ($1::bigint[]) ORDER BY id`,
     [ids],
   )

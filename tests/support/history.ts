@@ -2,12 +2,14 @@
  * What a load has done, as its clients saw it: every write that was sent, every answer that counts, every failure.
  *
  * Invariant: a write is recorded before it is sent, so whatever is found in a database later can be traced to it; and
- * every write carries a value that no other write carries, so that a value names the write it came from.
+ * every write of another field than `deleted` carries a value that no other write carries, so that a value names the write
+ * it came from.
  */
 
 /** Fields that hold enough different values to give each write its own. */
 export const loadFields = ['price', 'title', 'description'] as const
-export type LoadField = (typeof loadFields)[number]
+/** A write of `deleted` deletes (true) or restores (false). */
+export type WrittenField = (typeof loadFields)[number] | 'deleted'
 
 export type Vector = Readonly<Record<string, number>>
 
@@ -18,8 +20,8 @@ export type SentWrite = {
   readonly requestId: string
   readonly region: string
   readonly property: number
-  readonly field: LoadField
-  readonly value: number | string
+  readonly field: WrittenField
+  readonly value: number | string | boolean
   /** What the client had seen: the vector of the ETag that guards the write. */
   readonly base: Vector
 }
@@ -98,6 +100,8 @@ export class History {
     return this.acknowledged.at(-1)?.at ?? 0
   }
 }
+
+export const versionOf = (vector: Vector): number => Object.values(vector).reduce((total, n) => total + n, 1)
 
 /** The vector that a strong ETag spells: `"us.a1:4;eu.b2:2"`, or `"seed"`. */
 export function vectorOfEtag(etag: string): Vector {

@@ -2,8 +2,8 @@
  * Clients that behave as this API asks of them, and write down everything that happens to them.
  *
  * Each reads a property, then sends its change guarded by the version and ETag that it saw, with a fresh
- * `X-Request-ID`. 409 carries the current state: the change is made again on that, under a new id. No answer, 429 or
- * 5xx: the same request again, under the same id, a bounded number of times. 422 with this request's own `original`
+ * `X-Request-ID`. 409 and 412 carry the current state, and so does 404 of a deleted property: a change is made again on
+ * that, under a new id. No answer, 429 or 5xx: the same request again, under the same id, a bounded number of times. 422 with this request's own `original`
  * is the success that an earlier attempt had.
  *
  * Every attempt that got neither an outcome nor a refusal is recorded as failed, also if its repetition succeeded.
@@ -17,6 +17,7 @@ import {
   History,
   loadFields,
   vectorOfEtag,
+  versionOf,
   type AcknowledgedWrite,
   type Observation,
   type SentWrite,
@@ -39,7 +40,9 @@ export type LoadOptions = {
   readonly writesPerSecond?: number
   /** Each client has its share of the properties to itself, and goes on from the last answer instead of reading. */
   readonly alone?: boolean
-  /** Chooses the properties, from 0 to below 1; `Math.random` if absent. */
+  /** Share of writes that delete their property, 0 to 1; 0 if absent. Who meets a deleted property restores it. */
+  readonly deletes?: number
+  /** Chooses the properties and what deletes, from 0 to below 1; `Math.random` if absent. */
   readonly random?: () => number
   /** Told of every property that a client is shown. */
   readonly observe?: (observation: Observation) => void
@@ -49,8 +52,8 @@ export type LoadOptions = {
 export const idsFrom = (first: number, count: number): number[] =>
   Array.from({ length: count }, (_, index) => first + index)
 
-type View = Readonly<{ version: number; etag: string }>
-type PutResult = { acknowledged: View } | { current: View } | undefined
+type View = Readonly<{ version: number; etag: string; deleted?: boolean }>
+type WriteResult = { acknowledged: View } | { current: View } | undefined
 
 type Client = {
   readonly name: string
@@ -136,12 +139,13 @@ export class Load {
 
   async #changeOne(client: Client): Promise<void> {
     const { region, properties, known } = client
-    const random = this.#options.random ?? Math.random
+    const { random = Math.random, deletes = 0 } = this.#options
     const property = properties[Math.floor(random() * properties.length)] as number
     let current = known.get(property) ?? (await this.#read(client, property))
     known.delete(property)
     for (let redo = 0; current && redo < redoMax; redo++) {
-      const result = await this.#put(client, newWrite(region, property, current), current)
+      const write = newWrite({ region, property }, current, random() < deletes)
+      const result = await this.#write(client, write, current)
       if (!result) return
       if ('acknowledged' in result) {
         if (this.#options.alone) known.set(property, result.acknowledged)
@@ -153,36 +157,39 @@ export class Load {
 
   async #read(client: Client, property: number): Promise<View | undefined> {
     const answer = await this.#sendUntilAnswered(`/${client.region}/properties/${property}`, {})
-    if (answer) this.#observe(client, property, answer, answer.body)
-    return answer?.body as View | undefined
+    return answer && this.#observe(client, property, answer)
   }
 
-  async #put(client: Client, write: SentWrite, { version, etag }: View): Promise<PutResult> {
-    this.history.sent.set(write.requestId, write)
+  async #write(client: Client, write: SentWrite, { version, etag }: View): Promise<WriteResult> {
+    const { requestId, region, property, field, value } = write
+    this.history.sent.set(requestId, write)
     const began = performance.now()
-    const path = `/${write.region}/properties/${write.property}`
-    const answer = await this.#sendUntilAnswered(path, {
-      method: 'PUT',
-      requestId: write.requestId,
-      body: { [write.field]: write.value, version, etag },
+    const answer = await this.#sendUntilAnswered(`/${region}/properties/${property}`, {
+      requestId,
+      ...(value === true
+        ? { method: 'DELETE', ifMatch: etag }
+        : { method: 'PUT', body: { [field]: value, version, etag } }),
     })
     if (!answer) {
       this.history.unresolved.push(write)
       return undefined
     }
-    if (answer.status === 409) {
+    if (refusals.has(answer.status)) {
       this.history.refused.push(write)
-      this.#observe(client, write.property, answer, answer.body['current'] as Answer['body'])
-      return { current: answer.body['current'] as View }
+      return { current: this.#observe(client, property, answer) }
     }
     const acknowledged = acknowledgement(write, answer, began)
     this.history.acknowledged.push(acknowledged)
-    if (answer.status === 200) this.#observe(client, write.property, answer, answer.body)
-    return { acknowledged }
+    if (!acknowledged.foundAgain) this.#observe(client, property, answer)
+    return { acknowledged: { ...acknowledged, deleted: value === true } }
   }
 
-  #observe({ name }: Client, property: number, { servedBy }: Answer, body: Answer['body']): void {
+  /** The property as an answer shows it. */
+  #observe({ name }: Client, property: number, answer: Answer): View {
+    const body = shownIn(answer, property)
+    const { servedBy } = answer
     this.#options.observe?.({ client: name, property, servedBy, body, at: performance.now() })
+    return body as View
   }
 
   /** The answer of a request, sent again until there is one; undefined if it was given up. */
@@ -205,9 +212,23 @@ export class Load {
   }
 }
 
-/** Success, stale, or accepted before: everything else is a failure of the service. */
+/** Stale, by version or `If-Match`, and deleted. */
+const refusals: ReadonlySet<number> = new Set([409, 412, 404])
+
+/** Success, stale, deleted, or accepted before: everything else is a failure of the service. */
 function isOutcome({ status, body }: Answer): boolean {
-  return status === 200 || status === 409 || (status === 422 && body['code'] === 'duplicate_request')
+  if (status === 404) return body['code'] === 'deleted'
+  if (status === 422) return body['code'] === 'duplicate_request'
+  return status === 200 || status === 204 || refusals.has(status)
+}
+
+/** Of a deleted property a refusal shows version and ETag, and the answer to the DELETE the ETag alone. */
+function shownIn({ status, headers, body }: Answer, property: number): Answer['body'] {
+  if (status === 200) return body
+  if (status === 409 || status === 412) return body['current'] as Answer['body']
+  const etag = String(body['etag'] ?? headers.etag)
+  const version = body['version'] ?? versionOf(vectorOfEtag(etag))
+  return { id: property, deleted: true, version, etag }
 }
 
 function reasonOf(outcome: Answer | Error): string {
@@ -215,17 +236,19 @@ function reasonOf(outcome: Answer | Error): string {
   return `${outcome.status} ${String(outcome.body['code'])} by ${outcome.servedBy}`
 }
 
-function newWrite(region: string, property: number, seen: View): SentWrite {
-  const number = ++values
+function newWrite(where: Pick<SentWrite, 'region' | 'property'>, seen: View, deletes: boolean): SentWrite {
   const requestId = `load-${randomUUID()}`
+  const write = { requestId, ...where, base: vectorOfEtag(seen.etag) }
+  if (seen.deleted || deletes) return { ...write, field: 'deleted', value: !seen.deleted }
+  const number = ++values
   const field = loadFields[number % loadFields.length] as SentWrite['field']
-  const value = field === 'price' ? number : `${field} ${number}`
-  return { requestId, region, property, field, value, base: vectorOfEtag(seen.etag) }
+  return { ...write, field, value: field === 'price' ? number : `${field} ${number}` }
 }
 
 function acknowledgement(write: SentWrite, answer: Answer, began: number): AcknowledgedWrite {
   const foundAgain = answer.status === 422
-  const given = (foundAgain ? answer.body['original'] : answer.body) as View & { region?: string }
+  const shown = foundAgain ? answer.body['original'] : shownIn(answer, write.property)
+  const given = shown as View & { region?: string }
   const servedBy = given.region ?? answer.servedBy
   const at = performance.now()
   return {
