@@ -28,7 +28,7 @@ const partitions = 2
 const seeds = Array.from({ length: 3 }, (_, index) => seedState(index + 1))
 
 function simulate(): SimulatedDatabase {
-  const observer = { onAccepted() {}, onRow() {}, onConfirmed() {}, onHeartbeat() {} }
+  const observer = { onAccepted() {}, onRow() {}, onConfirmed() {}, onHeartbeat() {}, onStray() {} }
   const options = { region: 'us', skew: 0, seeds, observer }
   const simulated = new SimulatedDatabase({ ...options, scheduler: new Scheduler(), random: new Random(1) })
   for (let partition = 0; partition < partitions; partition++) {

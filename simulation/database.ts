@@ -63,6 +63,8 @@ export interface Observer {
   onConfirmed(region: string, lsn: bigint): void
   /** A heartbeat of another actor was merged; times of this database's clock. */
   onHeartbeat(region: string, heartbeat: Heartbeat, arrivedAt: number): void
+  /** A merge's statement came when its transaction was over. PostgreSQL would commit it alone. */
+  onStray(region: string, statement: string): void
 }
 
 export interface DatabaseOptions {

@@ -149,6 +149,17 @@ function poisonOf(text: string): string {
     description: '',
     status: 'sold',
   }
+  const acceptance = {
+    property: 99,
+    actor: 'xx.a1',
+    n: 1,
+    fingerprint: 'f',
+    status: 200,
+    version: 2,
+    etag: '"xx.a1:1"',
+    xid: '1',
+    t: 1,
+  }
   return JSON.stringify({
     schema: 1,
     type: 'property',
@@ -157,7 +168,7 @@ function poisonOf(text: string): string {
     vector: { 'xx.a1': 1 },
     stamps: {},
     conflicts: [],
-    claims: [],
+    claims: [{ request_id: 'poison', acceptances: [acceptance] }],
   })
 }
 

@@ -228,6 +228,15 @@ export const mutants: readonly Mutant[] = [
     caughtBy: simulation,
   },
   {
+    name: 'of statements that were sent together the last one tells what is wrong',
+    file: 'runtime/together.ts',
+    search: '  await Promise.allSettled(work)\n',
+    replace: `  const last = (await Promise.allSettled(work)).findLast((each) => each.status === 'rejected')
+  if (last) throw last.reason
+`,
+    caughtBy: simulation,
+  },
+  {
     name: 'a poison batch is skipped as a whole',
     file: 'replication/batch-merger.ts',
     search: 'if (records.length > 1) {',

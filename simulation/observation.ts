@@ -66,6 +66,10 @@ export class Observation implements Observer {
     return setAt === undefined || (sent != null && BigInt(sent.xmin) >= setAt)
   }
 
+  onStray(region: string, statement: string): void {
+    this.fail(`${region}: ${statement} comes after the end of its transaction`)
+  }
+
   onAccepted(write: AcceptedWrite): void {
     const { region, xid, request, acceptance } = write
     if (write.before.fields.deleted && request.changes.deleted !== false) {

@@ -137,9 +137,10 @@ export class Sessions {
       return session.transaction
     })
     try {
-      const result = await work(this.#remote(session, mergeStatements(this.#database, transaction)))
+      const result = await work(this.#remote(session, transaction))
       await this.#call(session, 'COMMIT', () => {
-        this.#database.commit(transaction)
+        if (transaction.aborted) this.#database.rollback(transaction)
+        else this.#database.commit(transaction)
         session.transaction = undefined
       })
       return result
@@ -153,7 +154,8 @@ export class Sessions {
   }
 
   /** Each statement as a call over the network. An empty one is none, as in `backend/src/postgres/`. */
-  #remote(session: Session, statements: MergeTransaction): MergeTransaction {
+  #remote(session: Session, transaction: Transaction): MergeTransaction {
+    const statements = mergeStatements(this.#database, transaction)
     const isEmpty = (argument: unknown): boolean => {
       const items = (argument as Partial<Encoded<unknown>> | undefined)?.items ?? argument
       return Array.isArray(items) && items.length === 0
@@ -162,9 +164,30 @@ export class Sessions {
       Object.entries(statements).map(([name, statement]: [string, (...given: unknown[]) => unknown]) => [
         name,
         (...given: unknown[]) =>
-          isEmpty(given[0]) ? statement(...given) : this.#call(session, name, () => statement(...given)),
+          isEmpty(given[0])
+            ? statement(...given)
+            : this.#call(session, name, () =>
+                this.#serve(session, transaction, name, () => statement(...given)),
+              ),
       ]),
     ) as unknown as MergeTransaction
+  }
+
+  async #serve(
+    session: Session,
+    transaction: Transaction,
+    name: string,
+    statement: () => unknown,
+  ): Promise<unknown> {
+    const { region, observer } = this.#database
+    if (session.transaction !== transaction) observer.onStray(region, name)
+    if (transaction.aborted) throw new DatabaseError('25P02', 'the transaction is aborted')
+    try {
+      return await statement()
+    } catch (error) {
+      transaction.aborted ||= error instanceof DatabaseError
+      throw error
+    }
   }
 
   /** The slot, and the heartbeats that a process sends through it. */

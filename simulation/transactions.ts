@@ -34,6 +34,8 @@ export interface WalMessage {
 export class Transaction {
   xid: number | undefined
   ended = false
+  /** A statement of it has failed: nothing but its end is taken. */
+  aborted = false
   readonly messages: WalMessage[] = []
   /** What the simulation has to know if this commits. */
   readonly onCommit: (() => void)[] = []
