@@ -222,12 +222,15 @@ function isOutcome({ status, body }: Answer): boolean {
   return status === 200 || status === 204 || refusals.has(status)
 }
 
-/** Of a deleted property a refusal shows version and ETag, and the answer to the DELETE the ETag alone. */
+/**
+ * The property that an answer shows. Of a deleted one only what all answers show: a stale restoration is told all of it,
+ * other refusals version and ETag, and the answer to a DELETE the ETag alone.
+ */
 function shownIn({ status, headers, body }: Answer, property: number): Answer['body'] {
-  if (status === 200) return body
-  if (status === 409 || status === 412) return body['current'] as Answer['body']
-  const etag = String(body['etag'] ?? headers.etag)
-  const version = body['version'] ?? versionOf(vectorOfEtag(etag))
+  const shown = (body['current'] ?? body) as Answer['body']
+  if (status !== 204 && status !== 404 && !shown['deleted']) return shown
+  const etag = String(shown['etag'] ?? headers.etag)
+  const version = shown['version'] ?? versionOf(vectorOfEtag(etag))
   return { id: property, deleted: true, version, etag }
 }
 
