@@ -34,8 +34,8 @@ export const encodeClaims = (claims: readonly Claim[]): Encoded<Claim> => ({
 })
 
 /**
- * Returns, united, those of several acceptances that brought a new one: also a claim
- * that is new here, since a batch unites what two regions have accepted before the database is asked.
+ * Returns, united, those of several acceptances that brought a new one: also a claim that is new here, since a batch
+ * unites what two regions have accepted before the database is asked.
  */
 export async function mergeClaims(
   client: pg.ClientBase,

@@ -64,8 +64,8 @@ export async function openMergeSession(databaseUrl: string) {
   const { client, lost } = await connect(databaseUrl, {
     application_name: 'meridian-applier',
     options: sessionOptions(sessionSettings),
-    query_timeout: 25_000, // of all statements that are sent together
-    ...({ pipeline: true } as object), // statements that are asked for together are sent together
+    query_timeout: 25_000, // of all that is sent together
+    ...({ pipeline: true } as object), // what is asked for together is sent together
   })
   await endStatementsWithClient(client)
   const statements = mergeTransaction(client)

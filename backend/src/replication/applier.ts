@@ -3,8 +3,8 @@
  *
  * Invariant: an applier merges only while it holds the advisory lock of its Kafka cluster, and continues where the
  * database says. The others stand by and try again every 250 ms. A frozen applier that resumes has lost its session,
- * or finds the offsets moved: it can neither skip nor repeat anything. Batches are merged one after the other; only the
- * decoding of the next one overlaps.
+ * or finds the offsets moved: it can neither skip nor repeat anything. Batches are merged one after the other; only
+ * preparing the next one overlaps.
  */
 
 import type { Logger } from 'pino'

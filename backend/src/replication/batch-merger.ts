@@ -8,8 +8,8 @@
  * was sent after its end would commit alone.
  *
  * What needs no database, decoding, folding and encoding, is a step of its own, so that on a backlog the next batch is
- * prepared while the database merges the one before. Where it begins is known by then: a merge ends where its batch ends, or
- * the applier ends.
+ * prepared while the database merges the one before. Where it begins is known by then: a merge ends where its batch
+ * ends, or the applier ends.
  */
 
 import type { Logger } from 'pino'
