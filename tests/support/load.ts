@@ -229,7 +229,7 @@ function isOutcome({ status, body }: Answer): boolean {
 function shownIn({ status, headers, body }: Answer, property: number): Answer['body'] {
   const shown = (body['current'] ?? body) as Answer['body']
   if (status !== 204 && status !== 404 && !shown['deleted']) return shown
-  const etag = String(shown['etag'] ?? headers.etag)
+  const etag = headers.etag ?? String(shown['etag'])
   const version = shown['version'] ?? versionOf(vectorOfEtag(etag))
   return { id: property, deleted: true, version, etag }
 }
