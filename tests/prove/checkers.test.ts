@@ -102,7 +102,7 @@ test('a doubled write is found: an effect without any request', () => {
 test('a lost delete is found; one beside another that had not seen it is none', () => {
   const { history, holding } = soundHistory()
   const base = { 'us.a': 3 }
-  const beside = (value: boolean): string => {
+  const beside = (value: boolean, winner = 'eu.b'): string => {
     const writes = [
       { ...write(4), field: 'deleted', value: true, base },
       { ...write(5), field: 'deleted', value, base },
@@ -110,12 +110,13 @@ test('a lost delete is found; one beside another that had not seen it is none', 
     for (const sent of writes) history.sent.set(sent.requestId, sent)
     holding.claims.set('write-4', [acceptance(4)]).set('write-5', [acceptance(1, 'eu.b')])
     const row = rowAt(3)
-    const stamps = { ...row.stamps, deleted: [1, 2_000, 'eu.b', 1, 'write-5'] } as const
+    const stamps = { ...row.stamps, deleted: [1, 2_000, winner, 1, 'write-5'] } as const
     const rows = [{ ...row, version: 6, vector: { 'us.a': 4, 'eu.b': 1 }, stamps, deleted: value }]
     return problemsOf({ history, holding: { ...holding, rows } })
   }
   assert.equal(beside(true), '')
   assert.equal(beside(false), 'lost in silence: 7 deleted = true of write-4')
+  assert.match(beside(true, 'eu.lost'), /7 deleted = true of write-4\n.* 7 deleted = true of write-5$/)
 })
 
 test('a twin in the other region is found unless it is on record as one', () => {

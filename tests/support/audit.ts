@@ -52,7 +52,7 @@ export type Audit = {
   readonly deletes: number
   /** Requests that both regions have accepted. */
   readonly twins: number
-  /** Accepted writes whose client was told 409 or nothing. */
+  /** Accepted writes whose client was refused or told nothing. */
   readonly unannounced: number
   /** Records of lost values of these properties. */
   readonly conflicts: number
@@ -161,8 +161,8 @@ function checkTwins(claims: Claims, conflicts: Conflicts): string[] {
 }
 
 /**
- * Each acknowledged value is there, or was replaced by somebody who had seen it, or is kept by a conflict record, or
- * somebody who had not been seen said the same, which is no conflict.
+ * Each acknowledged value is there, or was replaced by somebody who had seen it, or is kept by a conflict record, or one
+ * of which this holds said the same beside it, which is no conflict.
  */
 function checkValues(history: History, rows: readonly Row[], claims: Claims, conflicts: Conflicts): string[] {
   const problems: string[] = []
@@ -171,14 +171,24 @@ function checkValues(history: History, rows: readonly Row[], claims: Claims, con
   const bySlot = Map.groupBy(accepted, ({ property, field }) => `${property}/${field}`)
   const hasSeen = ({ base }: SentWrite, { requestId }: SentWrite): boolean =>
     claims.get(requestId)?.some((seen) => covers(base, seen)) ?? false
-  const isKept = (write: SentWrite, dot: Dot): boolean => {
-    const slot = `${write.property}/${write.field}`
-    if (conflicts.has(`${slot}/${dot.actor}/${dot.n}`)) return true
-    const others = bySlot.get(slot)?.filter((other) => other !== write) ?? []
-    return others.some(
-      (other) => covers(other.base, dot) || (other.value === write.value && !hasSeen(write, other)),
-    )
+  const isWinner = ({ property, field, requestId }: SentWrite): boolean => {
+    const stamp = rowById.get(property)?.stamps[field]
+    return claims.get(requestId)?.some(({ actor, n }) => actor === stamp?.[2] && n === stamp[3]) ?? false
   }
+  const othersOf = (write: SentWrite): readonly SentWrite[] =>
+    bySlot.get(`${write.property}/${write.field}`)?.filter((other) => other !== write) ?? []
+  const isKept = (write: SentWrite): boolean =>
+    claims
+      .get(write.requestId)
+      ?.some(
+        (dot) =>
+          conflicts.has(`${write.property}/${write.field}/${dot.actor}/${dot.n}`) ||
+          othersOf(write).some(({ base }) => covers(base, dot)),
+      ) ?? false
+  const isSaidBeside = (write: SentWrite): boolean =>
+    othersOf(write).some(
+      (other) => other.value === write.value && !hasSeen(write, other) && (isWinner(other) || isKept(other)),
+    )
   for (const write of accepted) {
     const row = rowById.get(write.property)
     const stamp = row?.stamps[write.field]
@@ -186,14 +196,13 @@ function checkValues(history: History, rows: readonly Row[], claims: Claims, con
       problems.push(`no stamp on ${write.property} ${write.field}, written by ${write.requestId}`)
       continue
     }
-    const acceptances = claims.get(write.requestId) ?? []
-    const isWinner = acceptances.some(({ actor, n }) => actor === stamp[2] && n === stamp[3])
-    if (isWinner && row[write.field] !== write.value) {
+    const wins = isWinner(write)
+    if (wins && row[write.field] !== write.value) {
       problems.push(
         `${write.property} ${write.field} is ${row[write.field]}, its stamp's write said ${write.value}`,
       )
     }
-    if (!isWinner && !acceptances.some((dot) => isKept(write, dot))) {
+    if (!wins && !isKept(write) && !isSaidBeside(write)) {
       problems.push(
         `lost in silence: ${write.property} ${write.field} = ${write.value} of ${write.requestId}`,
       )

@@ -3,8 +3,8 @@
  *
  * Each reads a property, then sends its change guarded by the version and ETag that it saw, with a fresh
  * `X-Request-ID`. 409 and 412 carry the current state, and so does 404 of a deleted property: a change is made again on
- * that, under a new id. No answer, 429 or 5xx: the same request again, under the same id, a bounded number of times. 422 with this request's own `original`
- * is the success that an earlier attempt had.
+ * that, under a new id. No answer, 429 or 5xx: the same request again, under the same id, a bounded number of times. 422
+ * with this request's own `original` is the success that an earlier attempt had.
  *
  * Every attempt that got neither an outcome nor a refusal is recorded as failed, also if its repetition succeeded.
  */
